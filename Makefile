@@ -1,0 +1,53 @@
+# make demo    set everything up and run the main job in the embedded world
+# make test    set everything up and pass the tests (pip alone)
+# make interop the same against servers and clients that we did not write
+# make bench   print the benchmarks
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test interop bench check format clean
+
+demo: $(VENV)/run
+	$(BIN)/certbroker demo
+
+test: $(VENV)/dev check
+	$(BIN)/pytest -n auto -q
+
+check: $(VENV)/dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+interop: $(VENV)/interop
+	deploy/interop-setup $(VENV)
+	$(BIN)/pytest -q -m interop tests/interop
+
+bench: $(VENV)/dev
+	$(BIN)/python tests/bench.py
+
+format: $(VENV)/dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+$(VENV)/python:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade pip
+	touch $@
+
+$(VENV)/run: $(VENV)/python pyproject.toml
+	$(BIN)/pip install --quiet --editable .
+	touch $@
+
+$(VENV)/dev: $(VENV)/python pyproject.toml
+	$(BIN)/pip install --quiet --editable '.[dev]'
+	touch $@ $(VENV)/run
+
+$(VENV)/interop: $(VENV)/python pyproject.toml
+	$(BIN)/pip install --quiet --editable '.[interop]'
+	touch $@ $(VENV)/dev $(VENV)/run
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .tools

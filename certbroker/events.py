@@ -1,0 +1,207 @@
+"""What can happen, as frozen values. Log, history, metrics, traces and alerts are listeners; none of them can fail a run.
+
+An event is recorded in the history in the same transaction as the phase it speaks of, then told to the listeners. Field
+values are text, numbers, booleans, None, aware UTC datetimes and tuples of text: nothing secret, nothing that cannot be JSON.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any, ClassVar
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Base. `at` is aware UTC; `certificate`, `target` and `name` say what it is about."""
+
+    kind: ClassVar[str] = ""
+    at: datetime
+    certificate: str | None = None
+    target: str | None = None
+    name: str | None = None
+
+    def data(self) -> dict[str, Any]:
+        """The fields of this kind beyond the four above, as JSON values."""
+        own = {f.name for f in fields(Event)}
+        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in own}
+        return {key: value.isoformat() if isinstance(value, datetime) else value for key, value in values.items()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStarted(Event):
+    """A run that may change something began."""
+
+    kind = "run-started"
+    command: str
+    actor: str
+    host: str
+    reason: str | None = None
+    digest: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunEnded(Event):
+    """It ended with this exit code and this sentence."""
+
+    kind = "run-ended"
+    exit_code: int
+    summary: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderStarted(Event):
+    """A new order is about to be placed; `why` is the planner's reason."""
+
+    kind = "order-started"
+    key_type: str
+    issuer: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderResumed(Event):
+    """An order that an earlier run left behind goes on."""
+
+    kind = "order-resumed"
+    key_type: str
+    issuer: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplacesRefused(Event):
+    """The CA did not accept `replaces`; ordered once more without it."""
+
+    kind = "replaces-refused"
+    issuer: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProofPublished(Event):
+    """A challenge or ownership record was written (`record` is its DNS name)."""
+
+    kind = "proof-published"
+    solver: str
+    record: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProofRemoved(Event):
+    """A record of ours was removed again."""
+
+    kind = "proof-removed"
+    solver: str
+    record: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Issued(Event):
+    """The CA signed; the version is in the store."""
+
+    kind = "issued"
+    version: str
+    key_type: str
+    issuer: str
+    fingerprint: str
+    ends: datetime
+    seconds: float
+    rehearsal: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderFailed(Event):
+    """No certificate came of it."""
+
+    kind = "order-failed"
+    key_type: str
+    issuer: str
+    error: str
+    hint: str | None = None
+    try_again: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowMoved(Event):
+    """The CA answered (or changed) when to renew."""
+
+    kind = "window-moved"
+    key_type: str
+    start: datetime
+    end: datetime
+    drawn: datetime
+    explanation_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowUnknown(Event):
+    """The CA's renewal information could not be had or read; the old answer and the backstop hold."""
+
+    kind = "window-unknown"
+    key_type: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moved(Event):
+    """A deployment changed its phase."""
+
+    kind = "deployment"
+    version: str
+    fingerprint: str
+    before: str | None
+    phase: str
+    why: str = ""
+    hint: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Regressed(Event):
+    """An edge served something valid before the push and does not any more."""
+
+    kind = "regressed"
+    edge: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drifted(Event):
+    """An edge or platform that served the wanted version serves something else."""
+
+    kind = "drifted"
+    cause: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked(Event):
+    """A credential or precondition changed its state (ok, warn, fail)."""
+
+    kind = "checked"
+    subject: str
+    state: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pruned(Event):
+    """Objects of ours that nothing uses any more were removed."""
+
+    kind = "pruned"
+    what: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bug(Event):
+    """Something we did not foresee; the run goes on with the other certificates and ends 1."""
+
+    kind = "bug"
+    error: str
+    where: str
+
+
+Emit = Callable[[Event], None]
+"""How an event is told. Never raises."""

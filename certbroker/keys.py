@@ -1,0 +1,188 @@
+"""Private keys, signing requests, and PEM to facts. The one room that reads and writes key material in the clear."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.oid import ExtensionOID, NameOID
+
+from certbroker.errors import BadMaterial
+from certbroker.model import KeyType, Lifetime, covers
+from certbroker.secret import Secret
+
+PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+
+_CURVES: Final[dict[KeyType, ec.EllipticCurve]] = {KeyType.P256: ec.SECP256R1(), KeyType.P384: ec.SECP384R1()}
+_SIZES: Final = {KeyType.RSA2048: 2048, KeyType.RSA3072: 3072, KeyType.RSA4096: 4096}
+_CERTIFICATE: Final = re.compile(r"-----BEGIN CERTIFICATE-----\s[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----")
+
+
+def generate(key_type: KeyType) -> Secret:
+    """A new private key as unencrypted PKCS#8 PEM."""
+    if key_type in _CURVES:
+        return pkcs8(ec.generate_private_key(_CURVES[key_type]))
+    return pkcs8(rsa.generate_private_key(public_exponent=65537, key_size=_SIZES[key_type]))
+
+
+def pkcs8(key: PrivateKey) -> Secret:
+    """`key` as unencrypted PKCS#8 PEM, the only form we store and send."""
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return Secret(pem.decode())
+
+
+def load_key(pem: Secret, *, what: str = "the private key", passphrase: Secret | None = None) -> PrivateKey:
+    """Read a PEM private key (PKCS#8, PKCS#1 or SEC1).
+
+    Raises:
+        BadMaterial: it is no key, needs a passphrase, or is of a kind we do not support. Never quotes it.
+    """
+    try:
+        key = serialization.load_pem_private_key(
+            pem.reveal().encode(), passphrase.reveal().encode() if passphrase else None
+        )
+    except TypeError:
+        if passphrase is None:
+            raise BadMaterial(
+                f"{what} is protected by a passphrase", hint="decrypt it first: openssl pkey -in KEY -out PLAIN"
+            ) from None
+        raise BadMaterial(f"{what} is not protected by a passphrase, but one was given") from None
+    except (ValueError, UnicodeError):
+        raise BadMaterial(f"{what} is not a readable PEM private key") from None
+    except Exception as error:  # UnsupportedAlgorithm and whatever OpenSSL adds: never let its text out with the key
+        raise BadMaterial(f"{what} cannot be used ({type(error).__name__})") from None
+    if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
+        raise BadMaterial(f"{what} is neither ECDSA nor RSA")
+    key_type_of(key, what=what)
+    return key
+
+
+def key_type_of(key: object, *, what: str = "the key") -> KeyType:
+    """The type of a private or public key. Raises BadMaterial if it is none of ours."""
+    if isinstance(key, ec.EllipticCurvePrivateKey | ec.EllipticCurvePublicKey):
+        for key_type, curve in _CURVES.items():
+            if key.curve.name == curve.name:
+                return key_type
+        raise BadMaterial(f"{what} uses the curve {key.curve.name}; P-256 and P-384 are supported")
+    if isinstance(key, rsa.RSAPrivateKey | rsa.RSAPublicKey):
+        for key_type, size in _SIZES.items():
+            if key.key_size == size:
+                return key_type
+        raise BadMaterial(f"{what} is RSA with {key.key_size} bits; 2048, 3072 and 4096 are supported")
+    raise BadMaterial(f"{what} is neither ECDSA nor RSA")
+
+
+def signing_request(key: Secret, names: Sequence[str]) -> bytes:
+    """A PEM certificate signing request: empty subject, `names` as SAN, SHA-256."""
+    san = x509.SubjectAlternativeName([x509.DNSName(name) for name in names])
+    builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).add_extension(san, critical=False)
+    return builder.sign(load_key(key), hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+
+def read_chain(pem: str, *, what: str = "the chain") -> tuple[x509.Certificate, ...]:
+    """Every certificate of a PEM text, in its order. Raises BadMaterial if there is none or one cannot be read."""
+    blocks = _CERTIFICATE.findall(pem)
+    if not blocks or pem.count("-----BEGIN CERTIFICATE-----") != len(blocks):
+        raise BadMaterial(f"{what} is not a PEM certificate chain")
+    try:
+        return tuple(x509.load_pem_x509_certificate(block.encode()) for block in blocks)
+    except ValueError:
+        raise BadMaterial(f"{what} holds a certificate that cannot be read") from None
+
+
+def fingerprint(certificate: x509.Certificate) -> str:
+    """SHA-256 of the DER, lower-case hex."""
+    return certificate.fingerprint(hashes.SHA256()).hex()
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """What a leaf certificate says. `issued_by` is the issuer's common name (or its whole name if it has none)."""
+
+    fingerprint: str
+    serial: int
+    names: tuple[str, ...]
+    lifetime: Lifetime
+    issued_by: str
+    key_type: KeyType
+    authority_key_id: bytes | None
+
+
+def leaf_facts(certificate: x509.Certificate) -> Leaf:
+    """Raises BadMaterial if it has no DNS names or a key type we do not support."""
+    try:
+        san = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        names = tuple(name.lower() for name in san.get_values_for_type(x509.DNSName))
+    except (x509.ExtensionNotFound, ValueError):
+        names = ()
+    if not names:
+        raise BadMaterial("the certificate names no DNS name in its SAN")
+    try:
+        extension = certificate.extensions.get_extension_for_oid(ExtensionOID.AUTHORITY_KEY_IDENTIFIER).value
+        authority = extension.key_identifier if isinstance(extension, x509.AuthorityKeyIdentifier) else None
+    except x509.ExtensionNotFound:
+        authority = None
+    lifetime = Lifetime(certificate.not_valid_before_utc, certificate.not_valid_after_utc)
+    issued_by = common_name(certificate.issuer)
+    key_type = key_type_of(certificate.public_key(), what="the certificate's key")
+    return Leaf(fingerprint(certificate), certificate.serial_number, names, lifetime, issued_by, key_type, authority)
+
+
+def common_name(name: x509.Name) -> str:
+    """The CN, or the whole name as RFC 4514 text."""
+    found = name.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return str(found[0].value) if found else name.rfc4514_string()
+
+
+def check_pair(chain_pem: str, key_pem: Secret, names: Sequence[str], now: datetime) -> Leaf:
+    """Refuse what must never reach a target; return the leaf's facts.
+
+    Checks: the chain parses; leaf first, each certificate signed by the next; no self-signed root at its end beyond the
+    leaf; the leaf is valid now; every one of `names` is covered; the key belongs to the leaf.
+
+    Raises:
+        BadMaterial: the first thing that is wrong, in words.
+    """
+    chain = read_chain(chain_pem)
+    leaf = leaf_facts(chain[0])
+    if _is_ca(chain[0]) and len(chain) > 1:
+        raise BadMaterial("the chain is in the wrong order: it begins with a CA certificate, the leaf must come first")
+    for position, (lower, upper) in enumerate(zip(chain, chain[1:], strict=False), start=1):
+        try:
+            lower.verify_directly_issued_by(upper)
+        except (ValueError, TypeError, InvalidSignature):
+            raise BadMaterial(
+                f"the chain is in the wrong order: certificate {position} ({common_name(lower.subject) or 'the leaf'}) "
+                f"is not signed by certificate {position + 1} ({common_name(upper.subject)})"
+            ) from None
+    if now < leaf.lifetime.starts:
+        raise BadMaterial(f"the certificate is not valid before {leaf.lifetime.starts:%Y-%m-%d %H:%M} UTC")
+    if now >= leaf.lifetime.ends:
+        raise BadMaterial(f"the certificate expired on {leaf.lifetime.ends:%Y-%m-%d %H:%M} UTC")
+    uncovered = [name for name in names if not any(covers(pattern, name) for pattern in leaf.names)]
+    if uncovered:
+        raise BadMaterial(f"the certificate does not cover {', '.join(uncovered)}")
+    if public_bytes(load_key(key_pem).public_key()) != public_bytes(chain[0].public_key()):
+        raise BadMaterial("the private key does not belong to the certificate")
+    return leaf
+
+
+def public_bytes(key: object) -> bytes:
+    """SubjectPublicKeyInfo, DER: equal for equal keys."""
+    if not isinstance(key, ec.EllipticCurvePublicKey | rsa.RSAPublicKey):
+        raise BadMaterial("the key is neither ECDSA nor RSA")
+    return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
+def _is_ca(certificate: x509.Certificate) -> bool:
+    try:
+        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except x509.ExtensionNotFound:
+        return False

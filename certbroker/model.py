@@ -1,0 +1,344 @@
+"""The values certbroker thinks in. Frozen, checked when made, stdlib only; they know no clock and do no I/O.
+
+All times are aware UTC datetimes. Fingerprints are the SHA-256 of the leaf's DER, 64 lower-case hex digits.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from certbroker.errors import ProviderError
+from certbroker.secret import Secret
+
+NAME = re.compile(r"^(\*\.)?([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)+[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
+"""A DNS name as we keep it: lower case, A-labels, perhaps one leading `*.`, no final dot."""
+
+LABEL = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")
+"""What a certificate, target, issuer or solver may be called in the file; safe as a file name and in an object's name."""
+
+
+class KeyType(StrEnum):
+    """The kind of key pair of a certificate."""
+
+    P256 = "ecdsa-p256"
+    P384 = "ecdsa-p384"
+    RSA2048 = "rsa-2048"
+    RSA3072 = "rsa-3072"
+    RSA4096 = "rsa-4096"
+
+
+class Phase(StrEnum):
+    """Where a deployment stands (design: the saga of one deployment)."""
+
+    PENDING = "pending"
+    PUSHED = "pushed"
+    VERIFYING = "verifying"
+    COMMITTED = "committed"
+    DELIVERED = "delivered"
+    WAITING = "waiting"
+    FAILED = "failed"
+    RESTORING = "restoring"
+    RESTORED = "restored"
+
+    @property
+    def settled(self) -> bool:
+        """Nothing more to do for this version here."""
+        return self in (Phase.COMMITTED, Phase.DELIVERED)
+
+
+class Owner(StrEnum):
+    """Whose certificate a target serves for a name."""
+
+    OURS = "ours"
+    OTHER_STORE = "other-store"
+    FOREIGN = "foreign"
+    MANAGED = "managed"
+    UNKNOWN = "unknown"
+    """The platform does not tell; the engine finds out from the store and the probe."""
+
+
+class Restorable(StrEnum):
+    """What can bring back the present state once it is replaced."""
+
+    OURS = "ours"
+    """We hold that version. Only the engine says this; adapters answer one of the others."""
+    MANAGED = "managed"
+    """The platform falls back to its own certificate by itself."""
+    KEPT = "kept"
+    """The old object stays and can be bound again."""
+    NO = "no"
+
+
+@dataclass(frozen=True, slots=True)
+class Lifetime:
+    """From `starts` to `ends`, both aware UTC."""
+
+    starts: datetime
+    ends: datetime
+
+    def __post_init__(self) -> None:
+        if self.starts.tzinfo is None or self.ends.tzinfo is None:
+            raise ValueError("a lifetime needs aware datetimes")
+        if self.ends <= self.starts:
+            raise ValueError("a lifetime ends after it starts")
+
+    @property
+    def length(self) -> timedelta:
+        return self.ends - self.starts
+
+    def at(self, fraction: float) -> datetime:
+        """The moment when `fraction` (0..1) of the life is over."""
+        return self.starts + self.length * fraction
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """What one target serves of one certificate. `names` are in the certificate's order."""
+
+    certificate: str
+    target: str
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """What the owner wants, by name, from the file."""
+
+    name: str
+    names: tuple[str, ...]
+    keys: tuple[KeyType, ...]
+    issuers: tuple[str, ...]
+    assignments: tuple[Assignment, ...]
+    line: int | None = None
+
+    def names_on(self, target: str) -> tuple[str, ...]:
+        """The names `target` is to serve; empty if it is not a target of this certificate."""
+        return next((a.names for a in self.assignments if a.target == target), ())
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One issued certificate. Immutable; its key is sealed in the store under `id`."""
+
+    id: int
+    certificate: str
+    key_type: KeyType
+    number: int
+    """v1, v2 ... counted per certificate and key type."""
+    issuer: str
+    profile: str | None
+    fingerprint: str
+    serial: int
+    issued_by: str
+    """The issuing CA certificate's common name."""
+    names: tuple[str, ...]
+    lifetime: Lifetime
+    chain_pem: str
+    """Leaf first, then intermediates, no root."""
+    roots_pem: str | None
+    """What its chain is judged by; None means the system's roots."""
+    trusted: bool
+    """Whether the chain ends in a root of the system's store. If not, it goes to `accept_untrusted` targets only."""
+    rehearsal: bool = False
+    """A rehearsal (`issue --staging`) is never wanted and never pushed."""
+    account_uri: str | None = None
+    revoked_at: datetime | None = None
+
+    @property
+    def label(self) -> str:
+        return f"v{self.number}"
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """What a provider is handed: one version, its key, and the names to serve on that target.
+
+    The core has checked before: the key is unencrypted PKCS#8 and belongs to the leaf, the chain is in order, the leaf is
+    valid now and covers `assignment.names`, and the key type is one the provider declares.
+    """
+
+    assignment: Assignment
+    version: Version
+    key_pem: Secret
+
+    @property
+    def leaf_pem(self) -> str:
+        end = "-----END CERTIFICATE-----"
+        return self.version.chain_pem[: self.version.chain_pem.index(end) + len(end)] + "\n"
+
+    @property
+    def intermediates_pem(self) -> str:
+        return self.version.chain_pem[len(self.leaf_pem) - 1 :].lstrip("\n")
+
+    @property
+    def fingerprint(self) -> str:
+        return self.version.fingerprint
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A DNS record that a person or the engine must publish, e.g. a platform's ownership proof.
+
+    Any one of `values` proves it; `values[0]` is the one to prefer. `separator` says that several writers share one
+    record by joining their values with it, instead of one TXT value each.
+    """
+
+    name: str
+    type: str
+    values: tuple[str, ...]
+    separator: str | None = None
+
+    def __str__(self) -> str:
+        return f'{self.name}.  {self.type}  "{self.values[0]}"'
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """An address at which a target answers TLS. `host` is a name or an IP; SNI is the DNS name being asked for."""
+
+    host: str
+    port: int = 443
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == 443 else f"{host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """What a platform says it serves for one name. What it does not tell is None: silence is not evidence."""
+
+    owner: Owner
+    restorable: Restorable
+    reference: str = ""
+    """The platform's own id of what is bound now, kept so that it can be bound again."""
+    fingerprint: str | None = None
+    serial: int | None = None
+    issued_by: str | None = None
+    ends: datetime | None = None
+    store: str | None = None
+    """The id of the store that wrote it, where the object's name tells."""
+    pending: tuple[Record, ...] = ()
+    """It is there but not served until one of these records stands."""
+
+    def agrees(self, version: Version) -> bool | None:
+        """True or False if the platform tells enough to compare, else None."""
+        if self.fingerprint is not None:
+            return self.fingerprint == version.fingerprint
+        if self.serial is not None:
+            same_end = self.ends is None or self.ends == version.lifetime.ends.replace(microsecond=0)
+            return self.serial == version.serial and same_end
+        if self.ends is not None and self.ends != version.lifetime.ends.replace(microsecond=0):
+            return False
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The platform took it for this name. Not yet a proof: the probe has the last word."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """The platform took it and serves it once one of `records` stands."""
+
+    records: tuple[Record, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The platform refused this name; the other names are not affected."""
+
+    error: ProviderError
+
+
+Outcome = Done | Waiting | Failed
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """What `prune` must leave alone besides everything that is bound or not ours: these fingerprints."""
+
+    fingerprints: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a credential check found. `ends` is when the token ends; `remarks` are worth a person's look, not failures."""
+
+    name: str
+    """How the platform calls this credential, e.g. `token "certbroker-2"`."""
+    account: str = ""
+    reach: str = ""
+    """What it can see or do, in words."""
+    ends: datetime | None = None
+    remarks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What a provider declares about itself."""
+
+    key_types: tuple[KeyType, ...] = tuple(KeyType)
+    most_names: int | None = None
+    """Most names of one certificate; None: no limit known."""
+    reads_back: frozenset[str] = frozenset()
+    """Which members of `Live` it can fill: fingerprint, serial, issued_by, ends."""
+    coexists: bool = False
+    """Ours can stand beside the platform's managed certificate for the same name."""
+    calls_per_second: float = 5.0
+    burst: int = 5
+    edge_deadline: timedelta = timedelta(minutes=10)
+    """How long its edges may take after a successful push."""
+    prune_grace: timedelta = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A CA's answer to "when shall this be renewed" (RFC 9773), bound to the version it was asked for.
+
+    `drawn` is our moment inside it, drawn once; it changes only when the window does.
+    """
+
+    version_id: int
+    start: datetime
+    end: datetime
+    drawn: datetime
+    asked_at: datetime
+    ask_again: datetime
+    explanation_url: str | None = None
+
+
+def covers(pattern: str, name: str) -> bool:
+    """Whether a SAN `pattern` covers `name` (RFC 6125: one label for the star). `*.a` covers `*.a` and `x.a`, not `a`."""
+    if pattern == name:
+        return True
+    return (
+        pattern.startswith("*.") and "." in name and name.split(".", 1)[1] == pattern[2:] and not name.startswith("*.")
+    )
+
+
+def base_name(name: str) -> str:
+    """Without the leading `*.`: the name whose control is proven."""
+    return name.removeprefix("*.")
+
+
+def probe_name(name: str) -> str:
+    """A concrete name to send as SNI: for a wildcard, a label under it that nobody uses."""
+    return f"certbroker-probe.{name[2:]}" if name.startswith("*.") else name
+
+
+def variant(certificate: str, key_type: KeyType) -> str:
+    """The name of a variant, e.g. `main/ecdsa-p256`: what is ordered, leased and renewed as one."""
+    return f"{certificate}/{key_type.value}"
+
+
+JsonValue = Any
+"""Decoded JSON from outside: looked at member by member, never trusted to have a shape."""
+
+JsonObject = Mapping[str, JsonValue]

@@ -1,0 +1,101 @@
+"""The provider contract: what it means to be a place that serves certificates. Small enough to read aloud.
+
+A provider is an adapter *class*, found through the entry-point group `certbroker.providers`; a target is a configured
+instance. One run, one instance: it may cache a listing for its own lifetime, nothing longer.
+
+Adapters raise only `ProviderError`s. They neither retry nor sleep: the session they are handed paces their calls and
+raises `Unavailable` at the run's deadline; the engine decides about retries. They cannot reach DNS: records that a platform
+wants come back as `Waiting`. No key and no token goes into an error, a name or a URL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, runtime_checkable
+
+from certbroker.model import Assignment, Bundle, Edge, Keep, Live, Outcome, Standing, Traits
+from certbroker.secret import Secret, SecretRef
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pydantic import BaseModel
+
+    from certbroker.session import Session
+
+
+class OpenSession(Protocol):
+    """Make the HTTP session of one target.
+
+    `authorize` is asked once, at the first call: it returns the headers that carry the credential.
+    """
+
+    def __call__(
+        self, *, service: str, base: str, authorize: Callable[[], Mapping[str, Secret]], traits: Traits
+    ) -> Session: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What an adapter is handed besides its settings."""
+
+    target: str
+    """The target's name in the file."""
+    store_id: str
+    """Ours are named `certbroker/<store_id>/<certificate>/<fingerprint12>` where the platform has names or tags."""
+    session: OpenSession
+    resolve: Callable[[SecretRef], Secret]
+    now: Callable[[], datetime]
+    environ: Mapping[str, str]
+    cwd: Path
+
+
+class Provider(Protocol):
+    """A place that serves certificates: one CDN account, one app, one folder."""
+
+    settings: ClassVar[type[BaseModel]]
+    """Its own settings model; the core validates the table `[target.NAME]` (its own keys taken out) with it."""
+    traits: ClassVar[Traits]
+
+    @classmethod
+    def open(cls, settings: Any, context: Context) -> Self:
+        """Make the instance. No network, no secret is resolved here."""
+        ...
+
+    def inspect(self, assignment: Assignment) -> Mapping[str, Live]:
+        """What the platform says it serves, per name; a name with nothing there is left out. MUST NOT change anything.
+
+        The engine stores the answer before it pushes.
+        """
+        ...
+
+    def push(self, bundle: Bundle, before: Mapping[str, Live]) -> Mapping[str, Outcome]:
+        """Make the platform serve `bundle` for each of its names; one outcome for every name.
+
+        Twice MUST equal once. At every moment each name serves the old or the new, never nothing. A push that was cut
+        anywhere can be finished by a later push.
+        """
+        ...
+
+    def restore(self, assignment: Assignment, before: Mapping[str, Live], previous: Bundle | None) -> None:
+        """Serve again what was served before: `previous` if we hold it, else what `before` names."""
+        ...
+
+    def prune(self, assignment: Assignment, keep: Keep) -> tuple[str, ...]:
+        """Remove what *we* created for this certificate, is bound nowhere and is not in `keep`. Returns what it removed, in words."""
+        ...
+
+    def edges(self, assignment: Assignment) -> tuple[Edge, ...]:
+        """Where to look; empty if nobody can. The file can add edges to any target."""
+        ...
+
+
+@runtime_checkable
+class ChecksCredentials(Protocol):
+    """A provider that can say who we are and what we may do, without changing anything (unless `write`)."""
+
+    def check(self, *, write: bool = False) -> Standing:
+        """Raises CredentialsRejected, Missing or Unavailable."""
+        ...

@@ -1,0 +1,287 @@
+"""The HTTP session handed to adapters and solvers: time-outs, pacing, redaction, status to our errors.
+
+It never retries. It answers within its deadline or raises `Unavailable`.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import json as jsonlib
+import re
+import threading
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final, cast
+from urllib.parse import urlencode, urlsplit
+
+import requests
+from requests.adapters import BaseAdapter, HTTPAdapter
+from requests.structures import CaseInsensitiveDict
+
+from certbroker import __version__
+from certbroker.errors import CredentialsRejected, Missing, Misunderstood, ProviderError, Rejected, Unavailable
+from certbroker.secret import Secret
+from certbroker.world import Clock, Network
+
+CONNECT_SECONDS: Final = 5.0
+READ_SECONDS: Final = 30.0
+USER_AGENT: Final = f"certbroker/{__version__}"
+DETAIL_CHARACTERS: Final = 300
+"""How much of a foreign error text we repeat."""
+
+_PRIVATE_KEY: Final = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*", re.DOTALL)
+
+
+class Transport(HTTPAdapter):
+    """requests' own transport with our habits: announce the contact, honour `connect_to`, never re-send.
+
+    `connect_to` maps "host:port" to "host:port" as curl's --connect-to does: name checking and SNI stay with the first.
+    """
+
+    def __init__(self, network: Network, connect_to: Mapping[str, str] | None = None, *, pool: int = 10) -> None:
+        self._network = network
+        self._connect_to = dict(connect_to or {})
+        super().__init__(pool_connections=pool, pool_maxsize=pool, max_retries=0)
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
+        parts = urlsplit(request.url or "")
+        self._network.contact("http", f"{parts.scheme}://{parts.netloc}")
+        return super().send(request, *args, **kwargs)
+
+    def get_connection_with_tls_context(self, request: Any, verify: Any, proxies: Any = None, cert: Any = None) -> Any:
+        parts = urlsplit(request.url)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        elsewhere = self._connect_to.get(f"{parts.hostname}:{port}")
+        if elsewhere is None:
+            return super().get_connection_with_tls_context(request, verify, proxies=proxies, cert=cert)
+        host, _, to_port = elsewhere.rpartition(":")
+        host_params, pool_kwargs = self.build_connection_pool_key_attributes(request, verify, cert)
+        if parts.scheme == "https":
+            names = {"server_hostname": parts.hostname, "assert_hostname": parts.hostname}
+            pool_kwargs = cast("Any", {**pool_kwargs, **names})
+        return self.poolmanager.connection_from_host(
+            host.strip("[]"), int(to_port), scheme=host_params["scheme"], pool_kwargs=pool_kwargs
+        )
+
+
+class Pace:
+    """At most `per_second` calls a second, `burst` at once (a token bucket). Shared by the threads of one target."""
+
+    def __init__(self, clock: Clock, per_second: float, burst: int) -> None:
+        self._clock = clock
+        self._gap = 1.0 / per_second
+        self._allowance = self._gap * (max(burst, 1) - 1)
+        self._next = clock.monotonic()
+        self._lock = threading.Lock()
+
+    def delay(self) -> float:
+        """Take a place in the row; returns the seconds to wait before using it."""
+        with self._lock:
+            now = self._clock.monotonic()
+            self._next = max(self._next, now - self._allowance) + self._gap
+            return max(0.0, self._next - self._gap - now)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One HTTP answer, whole. `headers` ignores case."""
+
+    service: str
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        """Decoded JSON. Raises Misunderstood if it is none."""
+        try:
+            return jsonlib.loads(self.body)
+        except ValueError:
+            kind = self.headers.get("Content-Type", "no content type")
+            raise Misunderstood(
+                f"{self.service} answered {self.status} with {kind} where JSON belongs", status=self.status
+            ) from None
+
+    def object(self) -> dict[str, Any]:
+        """Decoded JSON that must be an object."""
+        value = self.json()
+        if not isinstance(value, dict):
+            raise Misunderstood(
+                f"{self.service} answered {self.status} with JSON that is not an object", status=self.status
+            )
+        return value
+
+    def explanation(self) -> str:
+        """What the service says is wrong: the shapes our contracts know (JSON:API, problem+json, `message`, `error`, `msg`)."""
+        try:
+            value = jsonlib.loads(self.body)
+        except ValueError:
+            return self.body[:DETAIL_CHARACTERS].decode("utf-8", "replace").strip()
+        return "; ".join(dict.fromkeys(_texts(value)))[:DETAIL_CHARACTERS]
+
+
+@dataclass
+class Session:
+    """One service, one credential, one pace. Thread-safe.
+
+    Args:
+        service: how the service is called in messages, e.g. "Fastly".
+        base: base URL without final slash.
+        deadline: `clock.monotonic()` seconds after which nothing is sent any more.
+        authorize: called at the first use; its header values are secrets and redacted everywhere.
+        verify: CA bundle path, or True for the system's.
+    """
+
+    service: str
+    base: str
+    transport: BaseAdapter
+    clock: Clock
+    deadline: float
+    pace: Pace
+    authorize: Callable[[], Mapping[str, Secret]] = field(default=dict)
+    verify: bool | str = True
+    _credentials: Mapping[str, Secret] | None = field(default=None, init=False, repr=False)
+    _http: requests.Session = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._http = requests.Session()
+        self._http.mount("https://", self.transport)
+        self._http.mount("http://", self.transport)
+        self._lock = threading.Lock()
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Sequence[tuple[str, str]] = (),
+        json: Any = None,
+        headers: Mapping[str, str] | None = None,
+        expect: Collection[int] = (),
+    ) -> Answer:
+        """One request. Returns on 2xx and on the statuses in `expect`; everything else is one of our errors.
+
+        Args:
+            path: begins with "/"; already percent-encoded.
+            query: pairs, encoded here.
+            json: a JSON body; sets Content-Type unless `headers` does.
+
+        Raises:
+            CredentialsRejected: 401, 402, 403, 412. Missing: 404. Unavailable: 408, 425, 429, 5xx, network, deadline.
+            Rejected: any other 4xx. Misunderstood: a redirect or an informational answer.
+        """
+        self._wait_for_place()
+        url = self.base + path + (f"?{urlencode(query)}" if query else "")
+        sent = {"User-Agent": USER_AGENT, "Accept": "application/json", **(headers or {})}
+        data = None
+        if json is not None:
+            sent.setdefault("Content-Type", "application/json")
+            data = jsonlib.dumps(json).encode()
+        sent.update({name: value.reveal() for name, value in self._authorization().items()})
+        left = self.deadline - self.clock.monotonic()
+        try:
+            response = self._http.request(
+                method,
+                url,
+                data=data,
+                headers=sent,
+                allow_redirects=False,
+                verify=self.verify,
+                timeout=(min(CONNECT_SECONDS, left), min(READ_SECONDS, left)),
+                auth=_as_it_is,
+            )
+            answer = Answer(self.service, response.status_code, CaseInsensitiveDict(response.headers), response.content)
+        except requests.exceptions.SSLError:
+            raise Unavailable(f"{self.service} showed a certificate we do not trust at {self.base}") from None
+        except requests.exceptions.Timeout:
+            raise Unavailable(f"{self.service} did not answer {method} {path} in time") from None
+        except (requests.exceptions.RequestException, OSError) as error:
+            raise Unavailable(f"{self.service} cannot be reached ({type(error).__name__})") from None
+        if 200 <= answer.status < 300 or answer.status in expect:
+            return answer
+        raise self._error(method, path, answer)
+
+    def redact(self, text: str) -> str:
+        """`text` without any of our credentials and without anything that looks like a private key."""
+        for value in (self._credentials or {}).values():
+            for piece in {value.reveal(), *value.reveal().replace(",", " ").split()}:
+                if len(piece) > 7:
+                    text = text.replace(piece, "…")
+        return _PRIVATE_KEY.sub("…", text)
+
+    def _authorization(self) -> Mapping[str, Secret]:
+        with self._lock:
+            if self._credentials is None:
+                self._credentials = dict(self.authorize())
+            return self._credentials
+
+    def _wait_for_place(self) -> None:
+        wait = self.pace.delay()
+        if self.clock.monotonic() + wait >= self.deadline:
+            raise Unavailable(f"no time left to ask {self.service}", hint="the next run goes on from here")
+        if wait:
+            self.clock.sleep(wait)
+
+    def _error(self, method: str, path: str, answer: Answer) -> ProviderError:
+        said = self.redact(answer.explanation())
+        quoted = f': "{said}"' if said else ""
+        where = f"{method} {path}"
+        status = answer.status
+        if status in (401, 402, 403, 412):
+            return CredentialsRejected(
+                f"{self.service} refused the credentials ({status}, {where}){quoted}", status=status
+            )
+        if status == 404:
+            return Missing(f"{self.service} does not know {path} (404){quoted}", status=status)
+        if status in (408, 425, 429) or status >= 500:
+            wait = retry_after(answer.headers, self.clock.now())
+            return Unavailable(f"{self.service} answered {status} to {where}{quoted}", retry_after=wait, status=status)
+        if 400 <= status < 500:
+            return Rejected(f"{self.service} refused {where} ({status}){quoted}", status=status)
+        return Misunderstood(f"{self.service} answered {status} to {where}", status=status)
+
+
+def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Stops requests from taking a password for this host out of ~/.netrc and putting it in the place of ours."""
+    return request
+
+
+def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
+    """Seconds to wait as the answer asks: `Retry-After` in both forms (RFC 9110 10.2.3), else a `...RateLimit-Reset` (Unix time).
+
+    None if it asks nothing or what it says cannot be read. Never negative.
+    """
+    value = headers.get("Retry-After", "").strip()
+    if value.isdigit():
+        return float(value)
+    if value:
+        try:
+            moment = email.utils.parsedate_to_datetime(value)
+        except (ValueError, TypeError):
+            return None
+        return max(0.0, ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - now).total_seconds())
+    for name in ("Fastly-RateLimit-Reset", "X-RateLimit-Reset"):
+        reset = headers.get(name, "").strip()
+        if reset.isdigit():
+            return max(0.0, float(reset) - now.timestamp())
+    return None
+
+
+def _texts(value: Any) -> list[str]:
+    """The human sentences in an error body, outermost first."""
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, list):
+        return [text for item in value for text in _texts(item)]
+    if not isinstance(value, dict):
+        return []
+    found: list[str] = []
+    for key in ("title", "msg", "message", "error", "detail"):
+        if isinstance(value.get(key), str):
+            found.append(value[key])
+    errors = value.get("errors")
+    if isinstance(errors, dict):
+        found += [f"{name}: {text}" for name, texts in errors.items() for text in _texts(texts)]
+    elif isinstance(errors, list):
+        found += _texts(errors)
+    return found

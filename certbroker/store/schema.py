@@ -1,0 +1,312 @@
+"""The tables. Times are aware UTC datetimes; fingerprints are hex; JSON columns hold what `model` can rebuild.
+
+Everything is keyed so that several key types and several names per target fit: a *variant* is certificate x key type, a
+*deployment* is version x target x name.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+)
+from sqlalchemy.engine import Dialect
+
+REVISION: Final = "0001"
+"""The newest migration this program knows. A store with another one is migrated, or refused if it is newer."""
+
+
+class Moment(TypeDecorator[datetime]):
+    """An aware UTC datetime, stored without a zone: SQLite knows none."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a naive datetime has no place in the store")
+        return value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        return None if value is None else value.replace(tzinfo=UTC)
+
+
+metadata = MetaData()
+
+_serial = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by itself only for INTEGER
+
+meta = Table("meta", metadata, Column("key", String(40), primary_key=True), Column("value", Text, nullable=False))
+"""`id` (the store's id) and whatever else is one value."""
+
+host = Table(
+    "host",
+    metadata,
+    Column("host", String(255), primary_key=True),
+    Column("digest", String(64), nullable=False),
+    Column("file", Text, nullable=False),
+    Column("at", Moment, nullable=False),
+)
+"""The digest of the file each host last took in whole: while it is the same, only due rows are looked at."""
+
+declared = Table(
+    "declared",
+    metadata,
+    Column("kind", String(16), primary_key=True),  # certificate | target
+    Column("name", String(255), primary_key=True),
+    Column("data", JSON, nullable=False),
+    Column("gone", Moment),
+    Index("declared_gone", "gone"),
+)
+"""What the file declares, as last taken in; `gone` is set when it left the file (an orphan)."""
+
+variant = Table(
+    "variant",
+    metadata,
+    Column("certificate", String(255), primary_key=True),
+    Column("key_type", String(16), primary_key=True),
+    Column("wanted", ForeignKey("version.id", use_alter=True)),
+    Column("failures", Integer, nullable=False, default=0),
+    Column("failing_since", Moment),
+    Column("try_again", Moment),
+    Column("finalized", Moment),
+    Column("error", Text),
+    Column("hint", Text),
+    Index("variant_failing", "failing_since"),
+)
+"""What is ordered and renewed as one. `finalized` is the last time a CA was asked to sign, whatever came of it."""
+
+version = Table(
+    "version",
+    metadata,
+    Column("id", _serial, primary_key=True, autoincrement=True),
+    Column("certificate", String(255), nullable=False),
+    Column("key_type", String(16), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("issuer", String(64), nullable=False),
+    Column("profile", String(64)),
+    Column("fingerprint", String(64), nullable=False, unique=True),
+    Column("serial", String(64), nullable=False),
+    Column("issued_by", Text, nullable=False),
+    Column("names", JSON, nullable=False),
+    Column("starts", Moment, nullable=False),
+    Column("ends", Moment, nullable=False),
+    Column("chain_pem", Text, nullable=False),
+    Column("roots_pem", Text),
+    Column("trusted", Boolean, nullable=False),
+    Column("rehearsal", Boolean, nullable=False),
+    Column("account_uri", Text),
+    Column("revoked_at", Moment),
+    Column("made", Moment, nullable=False),
+    Index("version_certificate", "certificate", "key_type", "number"),
+)
+
+sealed = Table(
+    "sealed",
+    metadata,
+    Column("kind", String(16), primary_key=True),  # version | account | order
+    Column("owner", String(255), primary_key=True),  # the row's id, as text
+    Column("kid", String(64), nullable=False),
+    Column("wrapped", LargeBinary, nullable=False),
+    Column("box", LargeBinary, nullable=False),
+)
+"""Sealed private keys. The row's kind and owner are bound into the ciphertext: a box moved to another row does not open."""
+
+account = Table(
+    "account",
+    metadata,
+    Column("issuer", String(64), primary_key=True),
+    Column("directory", String(255), primary_key=True),
+    Column("uri", Text, nullable=False),
+    Column("made", Moment, nullable=False),
+)
+
+issuer = Table(
+    "issuer",
+    metadata,
+    Column("directory", String(255), primary_key=True),
+    Column("content", JSON, nullable=False),
+    Column("at", Moment, nullable=False),
+)
+"""Cached ACME directories."""
+
+acme_order = Table(
+    "acme_order",
+    metadata,
+    Column("id", _serial, primary_key=True, autoincrement=True),
+    Column("certificate", String(255), nullable=False),
+    Column("key_type", String(16), nullable=False),
+    Column("issuer", String(64), nullable=False),
+    Column("directory", String(255), nullable=False),
+    Column("account_uri", Text, nullable=False),
+    Column("names", JSON, nullable=False),
+    Column("profile", String(64)),
+    Column("replaces", Text),
+    Column("rehearsal", Boolean, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("state", String(16), nullable=False),  # planned | placed | presented | answered | finalizing | done | failed
+    Column("uri", Text),
+    Column("body", JSON),
+    Column("started", Moment, nullable=False),
+    Column("updated", Moment, nullable=False),
+    Column("expires", Moment),
+    Column("version_id", ForeignKey("version.id")),
+    Column("error", Text),
+    Index("acme_order_open", "certificate", "key_type", "state"),
+    Index("acme_order_state", "state"),
+)
+"""The order journal, written before each step: a process killed anywhere resumes the same order."""
+
+published = Table(
+    "published",
+    metadata,
+    Column("id", _serial, primary_key=True, autoincrement=True),
+    Column("purpose", String(16), nullable=False),  # challenge | ownership
+    Column("order_id", ForeignKey("acme_order.id")),
+    Column("certificate", String(255), nullable=False),
+    Column("target", String(64)),
+    Column("solver", String(64), nullable=False),
+    Column("zone", String(255), nullable=False),
+    Column("name", String(255), nullable=False),
+    Column("value", Text, nullable=False),
+    Column("handle", Text),
+    Column("state", String(16), nullable=False),  # planned | present | removed
+    Column("at", Moment, nullable=False),
+    Index("published_state", "state"),
+    Index("published_order", "order_id"),
+)
+"""TXT values we wrote or were about to write; the clean-up after a crash reads it."""
+
+window = Table(
+    "window",
+    metadata,
+    Column("version_id", ForeignKey("version.id"), primary_key=True),
+    Column("start", Moment, nullable=False),
+    Column("end", Moment, nullable=False),
+    Column("drawn", Moment, nullable=False),
+    Column("asked_at", Moment, nullable=False),
+    Column("ask_again", Moment, nullable=False),
+    Column("explanation_url", Text),
+)
+
+deployment = Table(
+    "deployment",
+    metadata,
+    Column("version_id", ForeignKey("version.id"), primary_key=True),
+    Column("target", String(64), primary_key=True),
+    Column("name", String(255), primary_key=True),
+    Column("certificate", String(255), nullable=False),
+    Column("key_type", String(16), nullable=False),
+    Column("phase", String(16), nullable=False),
+    Column("since", Moment, nullable=False),
+    Column("before", JSON),
+    Column("before_seen", JSON),
+    Column("restorable", String(16)),
+    Column("pushed", Moment),
+    Column("deadline", Moment),
+    Column("failures", Integer, nullable=False, default=0),
+    Column("try_again", Moment),
+    Column("why", Text),
+    Column("hint", Text),
+    Column("records", JSON),
+    Index("deployment_certificate", "certificate", "target", "name"),
+    Index("deployment_phase", "phase"),
+)
+"""Version x target x name. `before` is what `inspect` said before the push, `before_seen` what each edge served."""
+
+seen = Table(
+    "seen",
+    metadata,
+    Column("target", String(64), primary_key=True),
+    Column("name", String(255), primary_key=True),
+    Column("edge", String(255), primary_key=True),
+    Column("certificate", String(255), nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("verdict", String(16), nullable=False),
+    Column("fingerprint", String(64)),
+    Column("issued_by", Text),
+    Column("ends", Moment),
+    Column("detail", Text),
+    Index("seen_certificate", "certificate"),
+)
+"""The last look at each edge."""
+
+due = Table(
+    "due",
+    metadata,
+    Column("kind", String(16), primary_key=True),
+    Column("subject", String(255), primary_key=True),
+    Column("at", Moment, nullable=False),
+    Index("due_at", "at"),
+)
+"""Everything that happens by itself. kind: certificate | window | observe | check | prune; subject: what it is about."""
+
+lease = Table(
+    "lease",
+    metadata,
+    Column("name", String(255), primary_key=True),
+    Column("holder", String(255), nullable=False),
+    Column("fence", BigInteger, nullable=False),
+    Column("expires", Moment, nullable=False),
+)
+
+finding = Table(
+    "finding",
+    metadata,
+    Column("kind", String(16), primary_key=True),  # target | solver | issuer | dns | vault | store
+    Column("name", String(255), primary_key=True),
+    Column("state", String(8), nullable=False),  # ok | warn | fail
+    Column("what", Text, nullable=False),
+    Column("hint", Text),
+    Column("since", Moment, nullable=False),
+    Column("at", Moment, nullable=False),
+    Index("finding_state", "state"),
+)
+"""What `check` last found, and since when."""
+
+run = Table(
+    "run",
+    metadata,
+    Column("id", String(16), primary_key=True),
+    Column("started", Moment, nullable=False),
+    Column("ended", Moment),
+    Column("command", String(255), nullable=False),
+    Column("host", String(255), nullable=False),
+    Column("actor", String(255), nullable=False),
+    Column("reason", Text),
+    Column("digest", String(64), nullable=False),
+    Column("exit_code", Integer),
+    Column("summary", Text),
+    Index("run_started", "started"),
+)
+
+history = Table(
+    "history",
+    metadata,
+    Column("id", _serial, primary_key=True, autoincrement=True),
+    Column("at", Moment, nullable=False),
+    Column("run", String(16)),
+    Column("kind", String(32), nullable=False),
+    Column("certificate", String(255)),
+    Column("target", String(64)),
+    Column("name", String(255)),
+    Column("data", JSON, nullable=False),
+    Index("history_at", "at"),
+    Index("history_certificate", "certificate", "at"),
+)
