@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from datetime import datetime
 from typing import Final
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtensionOID, NameOID
@@ -56,8 +57,8 @@ def load_key(pem: Secret, *, what: str = "the private key", passphrase: Secret |
         raise BadMaterial(f"{what} is not protected by a passphrase, but one was given") from None
     except (ValueError, UnicodeError):
         raise BadMaterial(f"{what} is not a readable PEM private key") from None
-    except Exception as error:  # UnsupportedAlgorithm and whatever OpenSSL adds: never let its text out with the key
-        raise BadMaterial(f"{what} cannot be used ({type(error).__name__})") from None
+    except UnsupportedAlgorithm:
+        raise BadMaterial(f"{what} is of a kind that cannot be used") from None
     if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
         raise BadMaterial(f"{what} is neither ECDSA nor RSA")
     key_type_of(key, what=what)
@@ -154,7 +155,7 @@ def check_pair(chain_pem: str, key_pem: Secret, names: Sequence[str], now: datet
     leaf = leaf_facts(chain[0])
     if _is_ca(chain[0]) and len(chain) > 1:
         raise BadMaterial("the chain is in the wrong order: it begins with a CA certificate, the leaf must come first")
-    for position, (lower, upper) in enumerate(zip(chain, chain[1:], strict=False), start=1):
+    for position, (lower, upper) in enumerate(itertools.pairwise(chain), start=1):
         try:
             lower.verify_directly_issued_by(upper)
         except (ValueError, TypeError, InvalidSignature):
