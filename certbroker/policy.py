@@ -1,0 +1,125 @@
+"""Why renew, and when. Small rules; each answers in words or stays silent, and the first answer wins.
+
+The words go unchanged to `plan`, `status`, the log and the history, so all of them always agree. Everything counts in
+fractions of a lifetime, never in days: six-day certificates exist.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from certbroker.model import KeyType, Version, Window, covers
+
+BACKSTOP: Final = 2 / 3
+"""Renew when this much of the life is over and the CA has not said when (Let's Encrypt integration guide)."""
+
+LATEST: Final = 5 / 6
+"""Renew when this much is over whatever the CA says: a window beyond it is a mistake."""
+
+MINIMUM_BETWEEN_ORDERS: Final = timedelta(minutes=5)
+"""No certificate is finalized twice within this time, whatever else is wrong: the floor that no bug gets under."""
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What the rules look at for one variant. `every`: the time between two runs."""
+
+    now: datetime
+    every: timedelta
+    key_type: KeyType
+    names: tuple[str, ...]
+    issuers: tuple[str, ...]
+    have: Version | None
+    window: Window | None = None
+
+
+Rule = Callable[[Situation], str | None]
+
+
+def never_issued(s: Situation) -> str | None:
+    return "never issued" if s.have is None else None
+
+
+def revoked(s: Situation) -> str | None:
+    return "it is revoked" if s.have and s.have.revoked_at else None
+
+
+def names_added(s: Situation) -> str | None:
+    if s.have is None:
+        return None
+    missing = [name for name in s.names if name not in s.have.names and not _covered_by_star(name, s.have.names)]
+    return f"not covered: {', '.join(missing)}" if missing else None
+
+
+def issuer_left(s: Situation) -> str | None:
+    if s.have is None or s.have.issuer in s.issuers:
+        return None
+    return f"issued by {s.have.issuer}, the file says {' or '.join(s.issuers)}"
+
+
+def ca_asks(s: Situation) -> str | None:
+    w = s.window
+    if w is None or s.have is None or w.version_id != s.have.id or s.now < renewal_moment(s):
+        return None
+    if w.drawn > s.now:  # the backstop speaks for itself
+        return None
+    return f"the CA asks for renewal between {w.start:%a %d %b %H:%M} and {w.end:%a %d %b %H:%M} UTC"
+
+
+def late_in_life(s: Situation) -> str | None:
+    if s.have is None or s.now < renewal_moment(s):
+        return None
+    over = (s.now - s.have.lifetime.starts) / s.have.lifetime.length
+    return f"{min(over, 1):.0%} of its life is over, it ends {s.have.lifetime.ends:%a %d %b %H:%M} UTC"
+
+
+RULES: Final[tuple[Rule, ...]] = (never_issued, revoked, names_added, issuer_left, ca_asks, late_in_life)
+
+
+def reason_to_order(situation: Situation) -> str | None:
+    """The first rule's words, or None if nothing is due."""
+    return next((words for rule in RULES if (words := rule(situation))), None)
+
+
+def renewal_moment(s: Situation) -> datetime:
+    """When `have` is renewed if nothing else happens. It must not be None."""
+    assert s.have is not None
+    life = s.have.lifetime
+    if s.window is None or s.window.version_id != s.have.id:
+        return life.at(BACKSTOP)
+    return min(s.window.drawn, life.at(LATEST))
+
+
+def remark(s: Situation, profile: str | None) -> str | None:
+    """What differs from the file and waits for the next renewal."""
+    if s.have is None:
+        return None
+    surplus = [name for name in s.have.names if name not in s.names]
+    if surplus:
+        return f"still covers {', '.join(surplus)}; left out at the next renewal"
+    if profile is not None and s.have.profile != profile:
+        return f"profile {s.have.profile or 'default'} becomes {profile} at the next renewal"
+    return None
+
+
+_STEPS: Final = (timedelta(minutes=1), timedelta(minutes=10), timedelta(minutes=100), timedelta(days=1))
+
+
+def order_backoff(failures: int, asked: float | None = None) -> timedelta:
+    """How long to wait after the n-th failed order in a row (1, 10, 100 minutes, then daily), and never less than the CA asked (seconds)."""
+    return max(_STEPS[min(failures, len(_STEPS)) - 1], timedelta(seconds=asked or 0))
+
+
+_PUSH_STEPS: Final = (timedelta(0), timedelta(minutes=1), timedelta(minutes=10), timedelta(hours=1), timedelta(hours=6))
+
+
+def push_backoff(failures: int, asked: float | None = None) -> timedelta:
+    """The same for a target: the very next run tries again, then ever more rarely."""
+    return max(_PUSH_STEPS[min(failures, len(_PUSH_STEPS)) - 1], timedelta(seconds=asked or 0))
+
+
+def _covered_by_star(name: str, names: tuple[str, ...]) -> bool:
+    return any(covers(pattern, name) for pattern in names)
