@@ -358,8 +358,13 @@ def _next_look(facts: Facts) -> datetime | None:
         if known.window is not None:
             moments.append(known.window.ask_again)
     for target in facts.targets.values():
-        for known_d in target.deployments.values():
-            if known_d.phase in (Phase.COMMITTED, Phase.DELIVERED):
-                continue
-            moments.append(known_d.try_again or facts.now)
+        _, version = version_for(facts, target)
+        if version is None:
+            continue
+        for name in facts.certificate.names_on(target.name):
+            known_d = target.deployments.get(name)
+            if known_d is None or known_d.version_id != version.id:
+                moments.append(facts.now)
+            elif not known_d.phase.settled:
+                moments.append(known_d.try_again or facts.now)
     return min(moments, default=None)

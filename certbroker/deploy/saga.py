@@ -1,0 +1,389 @@
+"""The saga of a deployment: pending -> pushed -> verifying -> committed, or waiting, delivered, failed.
+
+Written to the store before and after every outside call. Every call is idempotent, so a crash between any two is repaired by
+the next run. One saga is one version on one target; each name has its own phase.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final, Protocol
+
+from certbroker import events, keys, policy, probe
+from certbroker.challenges import Challenges, Txt
+from certbroker.deploy import verify
+from certbroker.deploy.target import Target
+from certbroker.errors import BadMaterial, CertbrokerError, ProviderError
+from certbroker.model import (
+    Assignment,
+    Bundle,
+    Done,
+    Edge,
+    Failed,
+    Keep,
+    Live,
+    Outcome,
+    Owner,
+    Phase,
+    Record,
+    Restorable,
+    Version,
+    Waiting,
+)
+from certbroker.probe import Roots, Seen
+from certbroker.secret import Secret
+from certbroker.store import DeploymentRow, SeenRow, Store
+from certbroker.world import World
+
+FIRST_LOOK: Final = 1.0
+LONGEST_PAUSE: Final = 10.0
+"""Seconds between two looks of a run that waits."""
+
+
+class Lease(Protocol):
+    """What keeps other runs away. `check` raises LeaseHeld when it is lost."""
+
+    def check(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Saga:
+    """What every deployment of a run needs."""
+
+    store: Store
+    world: World
+    emit: events.Emit
+    connect_to: Mapping[str, str]
+    open_key: Callable[[Version], Secret]
+    challenges: Callable[[], Challenges]
+    patience: float = 30.0
+    """Seconds this run spends looking at edges again before it leaves the rest to the next run."""
+
+    # ---- inspect -----------------------------------------------------------------------------------------------------
+
+    def inspect(self, target: Target, assignment: Assignment) -> dict[str, Live]:
+        """What the platform says, with the owner filled in from what we know. Raises ProviderError."""
+        said = target.provider.inspect(assignment)
+        return {name: self._whose(assignment.target, name, live) for name, live in said.items()}
+
+    def _whose(self, target: str, name: str, live: Live) -> Live:
+        """A platform without tags does not tell: what we committed there, or hold by that fingerprint or end, is ours."""
+        version = self.store.by_fingerprint(live.fingerprint) if live.fingerprint else None
+        if version is None and live.owner in (Owner.OURS, Owner.UNKNOWN):
+            known = self.store.last_pushed(target, name)
+            version = known if known is not None and live.agrees(known) is not False else None
+        if live.owner is Owner.UNKNOWN:
+            live = replace(live, owner=Owner.OURS if version else Owner.FOREIGN)
+        if live.owner is Owner.OURS and version is not None:
+            live = replace(live, restorable=Restorable.OURS, fingerprint=live.fingerprint or version.fingerprint)
+        return live
+
+    # ---- push --------------------------------------------------------------------------------------------------------
+
+    def push(
+        self, target: Target, assignment: Assignment, version: Version, before: Mapping[str, Live], lease: Lease
+    ) -> None:
+        """Make `target` serve `version` for the assignment's names and look whether it does.
+
+        Whatever the place says or does ends as a phase in the store. Raises only LeaseHeld and StoreError.
+        """
+        rows = self._pending(assignment, version, before)
+        try:
+            edges = target.edges(assignment)
+            looks = self._look_all(edges, assignment, version)
+        except ProviderError as error:
+            self._fail_all(rows, version, error)
+            return
+        for name, row in rows.items():
+            rows[name] = replace(row, before_seen=row.before_seen or verify.remember(looks[name]))
+        self.store.put_deployments(list(rows.values()))
+        try:
+            bundle = self._bundle(target, assignment, version)
+            lease.check()
+            outcomes = target.provider.push(bundle, before)
+        except (ProviderError, BadMaterial) as error:
+            self._fail_all(rows, version, error)
+            return
+        records = [
+            record for outcome in outcomes.values() if isinstance(outcome, Waiting) for record in outcome.records
+        ]
+        if records and self._publish(target, assignment, records):
+            try:
+                lease.check()
+                outcomes = {**outcomes, **target.provider.push(bundle, target.provider.inspect(assignment))}
+            except ProviderError as error:
+                self._fail_all(rows, version, error)
+                return
+        self._note(target, rows, version, outcomes, has_edges=bool(edges))
+        self.verify(target, assignment, version)
+
+    def _pending(self, assignment: Assignment, version: Version, before: Mapping[str, Live]) -> dict[str, DeploymentRow]:
+        """The rows, written before anything is touched. What was served before the first try stays remembered."""
+        now = self.world.clock.now()
+        rows = {}
+        for name in assignment.names:
+            known = self.store.deployment(version.id, assignment.target, name)
+            live = before.get(name)
+            if known is None:
+                known = DeploymentRow(
+                    version_id=version.id,
+                    target=assignment.target,
+                    name=name,
+                    certificate=assignment.certificate,
+                    key_type=version.key_type,
+                    phase=Phase.PENDING,
+                    since=now,
+                    before=live,
+                    restorable=live.restorable if live else None,
+                )
+            rows[name] = known
+        self.store.put_deployments([row for row in rows.values() if row.phase is Phase.PENDING])
+        return rows
+
+    def _bundle(self, target: Target, assignment: Assignment, version: Version) -> Bundle:
+        """Checked as design section 5 wants it: pair, chain order, names, dates, key type; the key as PKCS#8."""
+        if version.key_type not in target.traits.key_types:
+            raise BadMaterial(f"{target.name} does not accept {version.key_type.value}")
+        key = self.open_key(version)
+        keys.check_pair(version.chain_pem, key, assignment.names, self.world.clock.now())
+        return Bundle(assignment, version, keys.pkcs8(keys.load_key(key)))
+
+    def _publish(self, target: Target, assignment: Assignment, records: Sequence[Record]) -> bool:
+        """Publish ownership records where the file allows it; True if all stand now."""
+        if target.settings.ownership != "publish":
+            return False
+        challenges = self.challenges()
+        texts = {
+            (record.name, record.values[0]): Txt(
+                purpose="ownership",
+                certificate=assignment.certificate,
+                target=target.name,
+                order_id=None,
+                name=record.name,
+                value=record.values[0],
+            )
+            for record in records
+            if record.type == "TXT"
+        }
+        try:
+            placed = challenges.publish(list(texts.values()), self.store, self.emit)
+            challenges.wait(placed, seconds=60.0)
+        except CertbrokerError as error:
+            self.emit(
+                events.Checked(
+                    at=self.world.clock.now(),
+                    certificate=assignment.certificate,
+                    target=target.name,
+                    subject="ownership",
+                    state="fail",
+                    what=error.what,
+                )
+            )
+            return False
+        return bool(texts)
+
+    def _note(
+        self,
+        target: Target,
+        rows: Mapping[str, DeploymentRow],
+        version: Version,
+        outcomes: Mapping[str, Outcome],
+        *,
+        has_edges: bool,
+    ) -> None:
+        """What the platform answered, per name, as phases."""
+        now = self.world.clock.now()
+        changed = []
+        for name, row in rows.items():
+            match outcomes.get(name):
+                case Done():
+                    phase = Phase.VERIFYING if has_edges else Phase.DELIVERED
+                    why = "pushed" if has_edges else "delivered; nobody can look"
+                    deadline = now + target.patience if has_edges else None
+                    new = replace(
+                        row, phase=phase, pushed=now, deadline=deadline, why=why, hint=None, records=(), try_again=None
+                    )
+                    if not has_edges:
+                        new = replace(new, failures=0)
+                case Waiting(records):
+                    why = "ownership not proven" if records else "waits for the platform"
+                    hint = f"publish {records[0]}" if records else None
+                    new = replace(
+                        row, phase=Phase.WAITING, pushed=now, records=records, why=why, hint=hint, try_again=None
+                    )
+                case Failed(error):
+                    new = self._failed(row, error)
+                case None:
+                    new = self._failed(row, ProviderError(f"{target.name} did not say what became of {name}"))
+            changed.append(new)
+        self._write(rows, changed, version)
+
+    def hold(self, assignment: Assignment, version: Version, *, why: str, hint: str | None, failed: bool) -> None:
+        """Remember that nothing was pushed, and why: a person must act, or a check refused it."""
+        rows = self._pending(assignment, version, {})
+        if failed:
+            self._fail_all(rows, version, CertbrokerError(why, hint=hint))
+            return
+        held = [replace(row, phase=Phase.WAITING, why=why, hint=hint, records=(), try_again=None) for row in rows.values()]
+        self._write(rows, held, version)
+
+    # ---- verify ------------------------------------------------------------------------------------------------------
+
+    def verify(self, target: Target, assignment: Assignment, version: Version) -> None:
+        """Look at every edge until each name is proven, or patience or the deadline is over. Never raises for what an edge does."""
+        rows = {
+            row.name: row
+            for name in assignment.names
+            if (row := self.store.deployment(version.id, target.name, name))
+            and row.phase in (Phase.PUSHED, Phase.VERIFYING)
+        }
+        if not rows:
+            return
+        open_names = Assignment(assignment.certificate, target.name, tuple(rows))
+        try:
+            edges = target.edges(open_names)
+        except ProviderError as error:
+            self._write(
+                rows, [replace(row, why=f"its edges are not known: {error.what}") for row in rows.values()], version
+            )
+            return
+        give_up = self.world.clock.monotonic() + self.patience
+        pause = FIRST_LOOK
+        while True:
+            looks = self._look_all(edges, open_names, version)
+            now = self.world.clock.now()
+            judgements = {
+                name: verify.judge(version, rows[name].before_seen, looks[name], now=now, deadline=rows[name].deadline)
+                for name in open_names.names
+            }
+            unproven = [name for name, j in judgements.items() if j.phase is Phase.VERIFYING]
+            if not unproven or self.world.clock.monotonic() + pause >= give_up:
+                break
+            self.world.clock.sleep(pause)
+            pause = min(pause * 2, LONGEST_PAUSE)
+        self._conclude(target, rows, judgements, version, now)
+
+    def _conclude(
+        self,
+        target: Target,
+        rows: Mapping[str, DeploymentRow],
+        judgements: Mapping[str, verify.Judgement],
+        version: Version,
+        now: datetime,
+    ) -> None:
+        changed = []
+        for name, j in judgements.items():
+            row = rows[name]
+            for r in j.regressions:
+                self._tell(
+                    events.Regressed(
+                        at=now,
+                        certificate=row.certificate,
+                        target=target.name,
+                        name=name,
+                        edge=r.address,
+                        before=r.before,
+                        after=r.after,
+                    )
+                )
+            if j.phase is Phase.FAILED:
+                changed.append(self._failed(row, ProviderError(j.why, hint=f"certbroker probe {row.certificate}")))
+            elif j.phase is Phase.COMMITTED:
+                changed.append(
+                    replace(row, phase=Phase.COMMITTED, why=j.why, hint=None, failures=0, try_again=None, records=())
+                )
+            else:
+                changed.append(replace(row, phase=Phase.VERIFYING, why=j.why, hint=None))
+        self._write(rows, changed, version)
+
+    def look(self, edges: Sequence[Edge], assignment: Assignment, name: str, roots: Roots) -> list[Seen]:
+        """Every address of every edge, now; remembered as the last look."""
+        looks = [
+            seen
+            for edge in edges
+            for seen in probe.look(
+                edge, name, roots=roots, network=self.world.network, connect_to=self.connect_to, clock=self.world.clock
+            )
+        ]
+        self.store.see(
+            [
+                SeenRow(
+                    target=assignment.target,
+                    name=name,
+                    edge=verify.address(seen),
+                    certificate=assignment.certificate,
+                    at=seen.at,
+                    verdict=seen.verdict.value,
+                    fingerprint=seen.fingerprint,
+                    issued_by=seen.issued_by,
+                    ends=seen.ends,
+                    detail=seen.detail,
+                )
+                for seen in looks
+            ]
+        )
+        return looks
+
+    def _look_all(self, edges: Sequence[Edge], assignment: Assignment, version: Version) -> dict[str, list[Seen]]:
+        roots = Roots.of(version.roots_pem) if version.roots_pem else Roots.system()
+        return {name: self.look(edges, assignment, name, roots) for name in assignment.names}
+
+    # ---- prune -------------------------------------------------------------------------------------------------------
+
+    def prune(self, target: Target, assignment: Assignment, keep: frozenset[str]) -> None:
+        """Remove at the target what we made and nothing uses any more. A refusal waits for the next time."""
+        removed = target.provider.prune(assignment, Keep(keep))
+        for what in removed:
+            self._tell(
+                events.Pruned(
+                    at=self.world.clock.now(), certificate=assignment.certificate, target=target.name, what=what
+                )
+            )
+
+    # ---- writing -----------------------------------------------------------------------------------------------------
+
+    def _fail_all(self, rows: Mapping[str, DeploymentRow], version: Version, error: CertbrokerError) -> None:
+        self._write(rows, [self._failed(row, error) for row in rows.values()], version)
+
+    def _failed(self, row: DeploymentRow, error: CertbrokerError) -> DeploymentRow:
+        failures = row.failures + 1
+        wait = policy.push_backoff(failures, error.retry_after)
+        again = self.world.clock.now() + wait
+        return replace(
+            row, phase=Phase.FAILED, failures=failures, try_again=again, why=error.what, hint=error.hint, deadline=None
+        )
+
+    def _write(self, before: Mapping[str, DeploymentRow], after: Sequence[DeploymentRow], version: Version) -> None:
+        """Rows and the events that speak of them in one transaction; then the listeners are told."""
+        now = self.world.clock.now()
+        moved = []
+        rows = []
+        for row in after:
+            old = before[row.name]
+            if row.phase is not old.phase:
+                row = replace(row, since=now)
+            rows.append(row)
+            if row.phase is not old.phase or row.why != old.why:
+                moved.append(
+                    events.Moved(
+                        at=now,
+                        certificate=row.certificate,
+                        target=row.target,
+                        name=row.name,
+                        version=version.label,
+                        fingerprint=version.fingerprint,
+                        before=old.phase.value,
+                        phase=row.phase.value,
+                        why=row.why or "",
+                        hint=row.hint,
+                    )
+                )
+        self.store.put_deployments(rows, events=moved)
+        for event in moved:
+            self.emit(event)
+
+    def _tell(self, event: events.Event) -> None:
+        self.store.record(event)
+        self.emit(event)
