@@ -87,7 +87,7 @@ class Registry:
 def _load(point: EntryPoint, kind: str) -> Any:
     try:
         found = point.load()
-    except Exception as error:  # noqa: BLE001 - somebody else's module: whatever it does wrong spoils this name alone
+    except Exception as error:  # somebody else's module: whatever it does wrong spoils this name alone
         raise UsageError(
             f"the {kind} {point.name!r} of {_package(point)} cannot be imported ({point.value}): "
             f"{type(error).__name__}: {error}",
@@ -124,21 +124,21 @@ def offers() -> tuple[Offer, ...]:
     return _installed().offers(PROVIDERS)
 
 
-def provider(type: str) -> type[Provider]:
+def provider(name: str) -> type[Provider]:
     """The adapter class of that type. Raises UsageError: unknown, offered twice, or its package is broken."""
-    return cast("type[Provider]", _installed().load(PROVIDERS, type))
+    return cast("type[Provider]", _installed().load(PROVIDERS, name))
 
 
-def provider_settings(type: str) -> type[BaseModel] | None:
+def provider_settings(name: str) -> type[BaseModel] | None:
     """Its settings model; None if nobody offers that type. Raises UsageError if it is offered twice or broken."""
-    return provider(type).settings if type in provider_types() else None
+    return provider(name).settings if name in provider_types() else None
 
 
-def provider_key_types(type: str) -> tuple[KeyType, ...]:
+def provider_key_types(name: str) -> tuple[KeyType, ...]:
     """The key types it accepts, preferred first. Raises UsageError as `provider`."""
-    return provider(type).traits.key_types
+    return provider(name).traits.key_types
 
 
-def simulator(type: str) -> Callable[..., Simulator]:
+def simulator(name: str) -> Callable[..., Simulator]:
     """The simulator class of that type. Raises UsageError as `provider`."""
-    return cast("Callable[..., Simulator]", _installed().load(SIMULATORS, type))
+    return cast("Callable[..., Simulator]", _installed().load(SIMULATORS, name))
