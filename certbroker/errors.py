@@ -94,13 +94,14 @@ class NothingDone(CertbrokerError):
 
 
 class IssuanceError(CertbrokerError):
-    """The CA said no. `problem_type` is its RFC 7807 type URN, if it sent one."""
+    """The CA said no. `problem_type` is its RFC 7807 type URN and `status` its HTTP status, if it sent them."""
 
     def __init__(
         self, what: str, *, hint: str | None = None, now: str | None = None, problem_type: str | None = None
     ) -> None:
         super().__init__(what, hint=hint, now=now)
         self.problem_type = problem_type
+        self.status: int | None = None
 
 
 class ChallengeFailed(IssuanceError):

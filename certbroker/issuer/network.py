@@ -1,0 +1,220 @@
+"""One line to one CA: `acme`'s network with what it lacks (acme 5.9).
+
+Nonces are taken from every reply, errors included, under a lock; `badNonce` is answered up to ten times; every refusal
+becomes one of our errors and keeps its problem document, 409 included, and its `Retry-After`; contacts are announced;
+every request has a time limit and none is sent after the deadline. POSTs are never re-sent otherwise: the nonce is spent.
+
+The logger `acme.client` writes every request and reply at DEBUG. None of them holds a private key. Nothing in certbroker
+sets it below INFO unless the user asks for the highest verbosity.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import requests
+from acme.client import ClientNetwork
+from acme.messages import Registration, RegistrationResource
+from josepy.errors import DeserializationError
+from josepy.interfaces import JSONDeSerializable
+from josepy.json_util import decode_b64jose
+from josepy.jwa import ES256
+from josepy.jwk import JWK
+from requests.adapters import BaseAdapter
+from urllib3.exceptions import HTTPError
+
+from certbroker.errors import IssuanceError, IssuerUnavailable
+from certbroker.issuer.problem import PREFIX, printable, refusal
+from certbroker.session import CONNECT_SECONDS, READ_SECONDS, USER_AGENT, retry_after
+from certbroker.world import Clock
+
+TRIES: Final = 10
+"""How often one request is sent before `badNonce` is believed. With 20 % refused nonces, 1 in 10 million fails."""
+
+KEPT_NONCES: Final = 16
+"""CAs forget old nonces; a long list of them is a list of refusals."""
+
+_NONCE: Final = re.compile(r"[A-Za-z0-9_-]+\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A 2xx answer, whole. `doing` is what was asked for, for messages; `headers` ignores case."""
+
+    ca: str
+    doing: str
+    headers: Mapping[str, str]
+    body: bytes
+    retry_after: float | None
+
+    def object(self) -> dict[str, Any]:
+        """Decoded JSON that must be an object. Raises IssuanceError."""
+        try:
+            value = json.loads(self.body)
+        except (ValueError, RecursionError):
+            kind = printable(self.headers.get("Content-Type", "no content type"))
+            raise IssuanceError(f"{self.ca} answered {self.doing} with {kind} that is not JSON") from None
+        if not isinstance(value, dict):
+            raise IssuanceError(f"{self.ca} answered {self.doing} with JSON that is not an object")
+        return value
+
+    def text(self) -> str:
+        """The body as ASCII text, as PEM must be. Raises IssuanceError."""
+        try:
+            return self.body.decode("ascii")
+        except UnicodeDecodeError:
+            raise IssuanceError(f"{self.ca} answered {self.doing} with something that is not text") from None
+
+
+class CaNetwork(ClientNetwork):
+    """One issuer's line. Thread-safe once the account is known.
+
+    Args:
+        ca: how the file calls the issuer, for messages.
+        verify: a CA bundle's path, or True for the system's.
+        deadline: `clock.monotonic()` seconds after which nothing is sent any more.
+    """
+
+    def __init__(self, ca: str, *, clock: Clock, transport: BaseAdapter, verify: bool | str, deadline: float) -> None:
+        super().__init__(alg=ES256, user_agent=USER_AGENT)
+        self.verify_ssl = verify  # type: ignore[assignment]  # a path works, acme's annotation is too narrow
+        self.session.mount("https://", transport)
+        self.session.mount("http://", transport)
+        self.session.auth = _as_it_is
+        self._ca = ca
+        self._clock = clock
+        self._deadline = deadline
+        self._free: deque[bytes] = deque(maxlen=KEPT_NONCES)
+        self._turn = threading.Condition()
+        self._in_flight = 0
+        self._spare = 0
+        self.new_nonce = ""
+
+    def identify(self, key: JWK, account_uri: str | None) -> None:
+        """Sign with `key` from now on: as the account, or with the bare key if there is no account yet."""
+        self.key = key
+        self.account = RegistrationResource(body=Registration(), uri=account_uri) if account_uri else None
+
+    def allow(self, requests_in_flight: int) -> None:
+        """How many nonces may be asked for only to have more requests in flight at once."""
+        with self._turn:
+            self._spare += requests_in_flight
+
+    def read(self, url: str, doing: str) -> Reply:
+        """An unsigned GET (directory, renewal information).
+
+        Raises:
+            RateLimited, IssuerUnavailable, IssuanceError: it refused, cannot be reached, answered something else.
+        """
+        response = self._request("GET", url, doing, {"Accept": "application/json"})
+        return self._reply(response, doing)
+
+    def ask(self, url: str, doing: str, payload: JSONDeSerializable | None = None) -> Reply:
+        """A signed POST; without payload a POST-as-GET (RFC 8555 section 6.3). Raises as `read` does."""
+        nonce = self._take_nonce()
+        fresh: bytes | None = None
+        try:
+            for attempt in range(1, TRIES + 1):
+                fresh = None
+                data = self._wrap_in_jws(payload, nonce, url)  # type: ignore[arg-type]  # None is POST-as-GET, and nonces are bytes
+                response = self._request("POST", url, doing, {"Content-Type": self.JOSE_CONTENT_TYPE}, data)
+                fresh = _nonce_of(response)
+                try:
+                    return self._reply(response, doing)
+                except IssuanceError as error:
+                    if error.problem_type != PREFIX + "badNonce" or attempt == TRIES:
+                        raise
+                nonce, fresh = fresh or self._fetch_nonce(), None
+            raise AssertionError("the last try returns or raises")
+        finally:
+            self._give_back(fresh)
+
+    def _take_nonce(self) -> bytes:
+        """A nonce from an earlier reply. One is fetched when nothing is on its way, or when `allow` permits it."""
+        with self._turn:
+            while not self._free and self._in_flight and not self._spare:
+                self._turn.wait()
+            found = self._free.pop() if self._free else None
+            if found is None and self._in_flight:
+                self._spare -= 1
+            self._in_flight += 1
+        if found is not None:
+            return found
+        try:
+            return self._fetch_nonce()
+        except BaseException:
+            self._give_back(None)
+            raise
+
+    def _give_back(self, nonce: bytes | None) -> None:
+        with self._turn:
+            self._in_flight -= 1
+            if nonce is not None:
+                self._free.append(nonce)
+            self._turn.notify_all()
+
+    def _fetch_nonce(self) -> bytes:
+        response = self._request("HEAD", self.new_nonce, "a new nonce", {})
+        self._reply(response, "a new nonce")
+        nonce = _nonce_of(response)
+        if nonce is None:
+            raise IssuanceError(f"{self._ca} answered the request for a new nonce without one")
+        return nonce
+
+    def _request(
+        self, method: str, url: str, doing: str, headers: Mapping[str, str], data: str | None = None
+    ) -> requests.Response:
+        left = self._deadline - self._clock.monotonic()
+        if left <= 0:
+            raise IssuerUnavailable(
+                f"no time left to ask {self._ca} for {doing}", hint="the next run goes on from here"
+            )
+        limits = (min(CONNECT_SECONDS, left), min(READ_SECONDS, left))
+        try:
+            return self._send_request(
+                method, url, data=data, headers=dict(headers), timeout=limits, allow_redirects=method != "POST"
+            )
+        except requests.exceptions.SSLError:
+            raise IssuerUnavailable(
+                f"{self._ca} showed a certificate we do not trust at {_origin(url)}",
+                hint=f"for a CA of your own set ca_bundle in [issuer.{self._ca}]",
+            ) from None
+        except requests.exceptions.Timeout:
+            raise IssuerUnavailable(f"{self._ca} did not answer {doing} in time") from None
+        except (requests.exceptions.RequestException, HTTPError, OSError) as error:
+            raise IssuerUnavailable(
+                f"{self._ca} cannot be reached at {_origin(url)} ({type(error).__name__})"
+            ) from None
+
+    def _reply(self, response: requests.Response, doing: str) -> Reply:
+        wait = retry_after(response.headers, self._clock.now())
+        if not 200 <= response.status_code < 300:
+            kind = response.headers.get("Content-Type", "")
+            raise refusal(self._ca, doing, response.status_code, kind, response.content, wait)
+        return Reply(self._ca, doing, response.headers, response.content, wait)
+
+
+def _nonce_of(response: requests.Response) -> bytes | None:
+    """The reply's nonce; one that is not base64url is as good as none."""
+    value = response.headers.get(ClientNetwork.REPLAY_NONCE_HEADER, "")
+    if not _NONCE.match(value):
+        return None
+    try:
+        return decode_b64jose(value)
+    except DeserializationError:
+        return None
+
+
+def _origin(url: str) -> str:
+    return "/".join(url.split("/", 3)[:3])
+
+
+def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Stops requests from sending a password out of ~/.netrc."""
+    return request

@@ -1,0 +1,112 @@
+"""A problem document (RFC 8555 section 6.7, RFC 7807), and which of our errors it is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from certbroker.errors import IssuanceError, IssuerUnavailable, RateLimited
+
+PREFIX: Final = "urn:ietf:params:acme:error:"
+DETAIL_CHARACTERS: Final = 500
+"""How much of one foreign sentence we repeat: a CA's rate-limit text with its link fits."""
+
+HINTS: Final[Mapping[str, str]] = {
+    "caa": "the zone's CAA records must allow this CA: see `certbroker check`",
+    "dns": "the CA could not look the name up: the zone and its delegation must answer on the internet",
+    "dnssec": "the zone's DNSSEC is broken: repair it or take the DS record out of the parent zone",
+    "rejectedIdentifier": "this CA does not sign this name: take it out, or name another issuer",
+    "externalAccountRequired": "this CA wants an external account binding; name another issuer",
+    "userActionRequired": "open the address the CA gives and agree to its new terms",
+    "invalidProfile": "the file names a profile that this CA does not have",
+    "badCSR": "this CA does not sign this kind of key or these names together",
+    "badPublicKey": "this CA does not take this kind of key",
+    "accountDoesNotExist": "give the issuer another name in the file: a new account is then made; mind CAA records with accounturi",
+}
+
+
+def printable(text: object) -> str:
+    """Foreign text that cannot move a terminal's cursor, on one line, of bounded length."""
+    clean = "".join(c if c.isprintable() else " " for c in str(text)[: DETAIL_CHARACTERS * 2])
+    clean = " ".join(clean.split())
+    return clean if len(clean) <= DETAIL_CHARACTERS else clean[: DETAIL_CHARACTERS - 1] + "…"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One problem. `name` is the identifier it is about, if it says so."""
+
+    type: str = ""
+    detail: str = ""
+    name: str = ""
+    subproblems: tuple[Problem, ...] = ()
+
+    @property
+    def code(self) -> str:
+        """The type without its prefix, e.g. `rateLimited`."""
+        return self.type.removeprefix(PREFIX)
+
+    @classmethod
+    def read(cls, value: Any) -> Problem | None:
+        """From decoded JSON; None if it is no object. Members that are not what they should be are left out."""
+        if not isinstance(value, Mapping):
+            return None
+        identifier = value.get("identifier")
+        name = identifier.get("value") if isinstance(identifier, Mapping) else None
+        below = value.get("subproblems")
+        return cls(
+            type=printable(value["type"]) if isinstance(value.get("type"), str) else "",
+            detail=printable(value.get("detail") or value.get("title") or ""),
+            name=printable(name) if isinstance(name, str) else "",
+            subproblems=tuple(p for p in map(cls._leaf, below) if p) if isinstance(below, list) else (),
+        )
+
+    @classmethod
+    def _leaf(cls, value: Any) -> Problem | None:
+        """A subproblem has none of its own (RFC 8555 section 6.7.1)."""
+        if not isinstance(value, Mapping):
+            return None
+        return cls.read({key: member for key, member in value.items() if key != "subproblems"})
+
+    def __str__(self) -> str:
+        """Its sentence, then each subproblem with its name."""
+        said = self.detail or self.code or "no reason given"
+        parts = [said, *(f"{below.name}: {below}" if below.name else str(below) for below in self.subproblems)]
+        return "; ".join(parts)
+
+
+def refusal(
+    ca: str, doing: str, status: int, content_type: str, body: bytes, retry_after: float | None
+) -> IssuanceError:
+    """The error for an answer that is not 2xx.
+
+    Args:
+        ca: how the file calls the issuer.
+        doing: what we asked for, after "refused", e.g. "the order".
+        retry_after: seconds, as the answer's header asks.
+    """
+    try:
+        problem = Problem.read(json.loads(body)) or Problem()
+    except (ValueError, RecursionError):
+        problem = Problem()
+    known = bool(problem.type or problem.detail)
+    kind = problem.type or None
+    said = f': "{problem}"' if known else f" with {printable(content_type) or 'no content type'} where JSON belongs"
+    error: IssuanceError
+    if problem.code == "rateLimited" or status == 429:
+        error = RateLimited(
+            f"{ca} limits {doing} ({status}){said}",
+            retry_after=retry_after,
+            hint="nothing to do but wait; more names in one certificate need fewer orders",
+            problem_type=kind,
+        )
+    elif status >= 500 or status in (408, 425):
+        error = IssuerUnavailable(f"{ca} answered {status} to {doing}{said}", retry_after=retry_after)
+        error.problem_type = kind
+    else:
+        error = IssuanceError(f"{ca} refused {doing} ({status}){said}", hint=HINTS.get(problem.code), problem_type=kind)
+        error.retry_after = retry_after
+    error.status = status
+    return error
