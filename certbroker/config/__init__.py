@@ -1,0 +1,32 @@
+"""The file: TOML into frozen values, every mistake at once, each with its line. Pure parsing; no secret is resolved here."""
+
+from __future__ import annotations
+
+from certbroker.config.issuers import preset, rehearsal
+from certbroker.config.load import load
+from certbroker.config.places import config_folder, default_store, default_vault, find, state_folder
+from certbroker.config.settings import (
+    Config,
+    IssuerSettings,
+    NetworkSettings,
+    SecretUse,
+    SolverSettings,
+    TargetSettings,
+)
+
+__all__ = [
+    "Config",
+    "IssuerSettings",
+    "NetworkSettings",
+    "SecretUse",
+    "SolverSettings",
+    "TargetSettings",
+    "config_folder",
+    "default_store",
+    "default_vault",
+    "find",
+    "load",
+    "preset",
+    "rehearsal",
+    "state_folder",
+]

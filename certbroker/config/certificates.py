@@ -1,0 +1,238 @@
+"""[certificate.NAME] -> what the owner wants, checked against the rest of the file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from typing import Final
+
+from certbroker.config.issuers import LETSENCRYPT, LETSENCRYPT_STAGING, preset
+from certbroker.config.lines import Lines
+from certbroker.config.names import dns_name
+from certbroker.config.problems import Problems
+from certbroker.config.settings import IssuerSettings, TargetSettings
+from certbroker.config.tables import CertificateTable, DefaultsTable
+from certbroker.config.words import listed, nearest, quoted, unknown
+from certbroker.model import LABEL, Assignment, Certificate, KeyType, covers
+
+EACH: Final = "{each}"
+DEFAULT_KEYS: Final = (KeyType.P256,)
+"""Every target that we know takes it."""
+
+_REFUSES_OVERLAP: Final = frozenset({LETSENCRYPT, LETSENCRYPT_STAGING})
+
+
+class Certificates:
+    """Takes the tables one by one; `found` holds the certificates that have no mistake of their own."""
+
+    def __init__(
+        self,
+        problems: Problems,
+        lines: Lines,
+        *,
+        issuers: Mapping[str, IssuerSettings],
+        targets: Mapping[str, TargetSettings],
+        named_issuers: Collection[str],
+        named_targets: Collection[str],
+        key_types_of: Callable[[str], tuple[KeyType, ...]],
+        defaults: DefaultsTable,
+    ) -> None:
+        """`named_*` are all names that may be referred to, also those whose own table has a mistake (told there)."""
+        self.found: dict[str, Certificate] = {}
+        self._problems = problems
+        self._lines = lines
+        self._issuers = issuers
+        self._targets = targets
+        self._named_issuers = named_issuers
+        self._named_targets = named_targets
+        self._defaults = defaults
+        self._accepted = {target.name: key_types_of(target.type) for target in targets.values()}
+        self._serving: dict[tuple[str, str], str] = {}
+        self._presets: dict[str, IssuerSettings] = {}
+        self._default_issuers = self._check_issuers(("defaults", "issuer"), defaults.issuer or ())
+
+    def presets_used(self) -> dict[str, IssuerSettings]:
+        """CAs known by name that certificates use without a table of their own."""
+        return self._presets
+
+    def add(self, name: str, table: CertificateTable) -> None:
+        """One table: one certificate, or one for each entry of `each`."""
+        path = ("certificate", name)
+        issuers = self._issuers_of(path, table)
+        keys = self._keys_of(path, table)
+        if table.each is None:
+            if any(EACH in text for text in table.names):
+                self._problems.add((*path, "names"), f"{EACH} stands for the entries of each = […], which is missing")
+                return
+            self._one(name, path, self._lines.at(path), table, keys, issuers)
+            return
+        if not any(EACH in text for text in table.names):
+            self._problems.add(
+                (*path, "names"), f"needs {EACH} in at least one name, else all entries would be the same certificate"
+            )
+            return
+        for number, text in enumerate(table.each):
+            place = (*path, "each", number)
+            entry = self._entry(place, text)
+            if entry is not None:
+                self._one(entry, path, self._lines.at(place), table, keys, issuers, entry=entry)
+
+    def _entry(self, place: tuple[str | int, ...], text: str) -> str | None:
+        """An entry of `each` as the name of its certificate."""
+        try:
+            entry = dns_name(text) if "." in text else text.lower()
+        except ValueError as error:
+            self._problems.add(place, str(error))
+            return None
+        if not LABEL.fullmatch(entry):
+            self._problems.add(
+                place, f"{quoted(text)} cannot name a certificate: at most 63 letters, digits, dots and hyphens"
+            )
+            return None
+        return entry
+
+    def _one(
+        self,
+        name: str,
+        path: tuple[str, str],
+        line: int | None,
+        table: CertificateTable,
+        keys: tuple[KeyType, ...],
+        issuers: tuple[str, ...],
+        *,
+        entry: str = "",
+    ) -> None:
+        names = self._names(path, table, entry)
+        if name in self.found:
+            what = f"there is already a certificate named {name}, at line {self.found[name].line}"
+            self._problems.add((*path, "each") if entry else path, what)
+            return
+        if not names:
+            return
+        self._overlaps(path, names, issuers)
+        assignments = self._assignments(name, path, table, names, keys, entry)
+        self.found[name] = Certificate(name, names, keys, issuers, assignments, line)
+
+    def _names(self, path: tuple[str, str], table: CertificateTable, entry: str) -> tuple[str, ...]:
+        found: dict[str, None] = {}
+        for number, text in enumerate(table.names):
+            try:
+                dns = dns_name(text.replace(EACH, entry) if entry else text)
+            except ValueError as error:
+                self._problems.add((*path, "names", number), str(error))
+                continue
+            if dns in found:
+                self._problems.add((*path, "names", number), f"{dns} is named twice")
+            found[dns] = None
+        return tuple(found)
+
+    def _overlaps(self, path: tuple[str, str], names: tuple[str, ...], issuers: tuple[str, ...]) -> None:
+        """Let's Encrypt refuses an order in which a wildcard covers another of its names (boulder, "redundant with a wildcard")."""
+        wildcards = [name for name in names if name.startswith("*.")]
+        if not wildcards or not any(self._directory(issuer) in _REFUSES_OVERLAP for issuer in issuers):
+            return
+        for name in names:
+            wildcard = next((star for star in wildcards if star != name and covers(star, name)), None)
+            if wildcard is not None:
+                self._problems.add(
+                    (*path, "names"), f"{name} is covered by {wildcard}; Let's Encrypt refuses both in one certificate"
+                )
+
+    def _assignments(
+        self,
+        name: str,
+        path: tuple[str, str],
+        table: CertificateTable,
+        names: tuple[str, ...],
+        keys: tuple[KeyType, ...],
+        entry: str,
+    ) -> tuple[Assignment, ...]:
+        found: dict[str, Assignment] = {}
+        for number, wish in enumerate(table.targets):
+            place = (*path, "targets", number)
+            target = wish.target
+            if target not in self._named_targets:
+                self._problems.add(place, unknown("target", target, self._named_targets))
+                continue
+            if target in found:
+                self._problems.add(place, f"{target} is listed twice")
+                continue
+            wanted = names if wish.names is None else self._subset(place, wish.names, names, entry)
+            accepted = self._accepted.get(target)
+            if accepted is not None and not any(key in accepted for key in keys):
+                self._problems.add(
+                    place,
+                    f"{target} takes {listed([key.value for key in accepted])}, "
+                    f"and keys has only {', '.join(key.value for key in keys)}",
+                )
+            self._served_once(name, place, target, wanted)
+            found[target] = Assignment(name, target, wanted)
+        return tuple(found.values())
+
+    def _subset(
+        self, place: tuple[str | int, ...], texts: list[str], names: tuple[str, ...], entry: str
+    ) -> tuple[str, ...]:
+        """In the certificate's order."""
+        wanted: set[str] = set()
+        for text in texts:
+            try:
+                dns = dns_name(text.replace(EACH, entry) if entry else text)
+            except ValueError as error:
+                self._problems.add((*place, "names"), str(error))
+                continue
+            if dns in names:
+                wanted.add(dns)
+            else:
+                self._problems.add(
+                    (*place, "names"), f"{quoted(dns)} is not among the names of the certificate{nearest(dns, names)}"
+                )
+        return tuple(name for name in names if name in wanted)
+
+    def _served_once(self, certificate: str, place: tuple[str | int, ...], target: str, names: tuple[str, ...]) -> None:
+        """Two certificates for one name on one target would replace each other for ever."""
+        others: dict[str, list[str]] = {}
+        for name in names:
+            other = self._serving.setdefault((target, name), certificate)
+            if other != certificate:
+                others.setdefault(other, []).append(name)
+        for other, shared in others.items():
+            more = f" and {len(shared) - 1} more" if len(shared) > 1 else ""
+            self._problems.add(
+                place,
+                f"{shared[0]}{more} on {target} is also served by certificate {other}; one of {certificate} and {other} must leave it out",
+            )
+
+    def _keys_of(self, path: tuple[str, str], table: CertificateTable) -> tuple[KeyType, ...]:
+        place = (*path, "keys") if table.keys else ("defaults", "keys")
+        keys = table.keys or self._defaults.keys or DEFAULT_KEYS
+        unique = tuple(dict.fromkeys(keys))
+        if len(unique) < len(keys):
+            self._problems.add(place, "names a key type twice")
+        return unique
+
+    def _issuers_of(self, path: tuple[str, str], table: CertificateTable) -> tuple[str, ...]:
+        if table.issuer:
+            return self._check_issuers((*path, "issuer"), table.issuer)
+        if self._defaults.issuer:
+            return self._default_issuers
+        declared = list(self._issuers)
+        if len(declared) == 1:
+            return (declared[0],)
+        self._problems.add(
+            (*path, "issuer"),
+            f"is missing, and [defaults] has none; there is {listed(sorted(self._named_issuers))}",
+        )
+        return ()
+
+    def _check_issuers(self, place: tuple[str, ...], names: Collection[str]) -> tuple[str, ...]:
+        for number, name in enumerate(names):
+            if name not in self._named_issuers:
+                self._problems.add((*place, number), unknown("issuer", name, self._named_issuers))
+            elif name not in self._issuers and (known := preset(name)) is not None:
+                self._presets[name] = known
+        if len(set(names)) < len(names):
+            self._problems.add(place, "names an issuer twice")
+        return tuple(dict.fromkeys(names))
+
+    def _directory(self, issuer: str) -> str:
+        settings = self._issuers.get(issuer) or self._presets.get(issuer)
+        return settings.directory if settings else ""

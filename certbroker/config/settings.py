@@ -1,0 +1,211 @@
+"""What the file says, as frozen values. Parsed once; nothing in here opens a secret or touches the network."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from certbroker.model import Certificate, Edge
+from certbroker.secret import SecretRef, expand
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+
+@dataclass(frozen=True, slots=True)
+class IssuerSettings:
+    """One ACME account at one CA."""
+
+    name: str
+    directory: str
+    profile: str | None = None
+    roots: Path | None = None
+    """PEM file that its certificates are judged by; None: the system's roots."""
+    ca_bundle: Path | None = None
+    """PEM file that the CA's own HTTPS is judged by; None: the system's roots."""
+    agree_to_terms: bool = False
+    staging: bool = False
+    """The directory is known to be a CA's test environment."""
+    line: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SolverSettings:
+    """One account at a DNS service."""
+
+    name: str
+    type: str
+    options: BaseModel
+    """The solver's own settings, an instance of its model."""
+    zones: tuple[str, ...] = ()
+    """Used for these zones only; empty: for every zone it holds."""
+    nameservers: tuple[str, ...] = ()
+    """"host:port": where to look for our records instead of the zone's own servers."""
+    line: int | None = None
+    lines: Mapping[str, int] = field(default_factory=dict)
+    """Where each of its own options stands, by dotted path."""
+
+
+@dataclass(frozen=True, slots=True)
+class TargetSettings:
+    """One place that serves certificates."""
+
+    name: str
+    type: str
+    options: BaseModel
+    """The provider's own settings, an instance of its model."""
+    edges: tuple[Edge, ...] = ()
+    """Looked at besides those that the provider names."""
+    standby: bool = False
+    """DNS does not point here: proven all the same, but never mixed with what users get."""
+    deadline: timedelta | None = None
+    """How long its edges may take; None: what the provider declares."""
+    ownership: Literal["publish", "print"] = "print"
+    accept_untrusted: bool = False
+    line: int | None = None
+    lines: Mapping[str, int] = field(default_factory=dict)
+    """Where each of its own options stands, by dotted path."""
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkSettings:
+    """Where to connect instead, and whom to ask."""
+
+    connect_to: Mapping[str, str] = field(default_factory=dict)
+    """"host:port" to "host:port", as curl's --connect-to; IPv6 hosts in brackets."""
+    nameservers: tuple[str, ...] = ()
+    """Recursors for look-ups, "host:port"; empty: the system's."""
+
+
+@dataclass(frozen=True, slots=True)
+class SecretUse:
+    """One reference in the file. `where` is for messages: `target.fastly.token (certbroker.toml:24)`."""
+
+    where: str
+    reference: SecretRef
+    kind: Literal["solver", "target", "store"]
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The whole file. `file` is its path as the user named it; `digest` changes with its bytes or our version."""
+
+    path: Path
+    file: str
+    digest: str
+    certificates: Mapping[str, Certificate]
+    issuers: Mapping[str, IssuerSettings]
+    solvers: Mapping[str, SolverSettings]
+    targets: Mapping[str, TargetSettings]
+    store: str | SecretRef | None
+    """A URL without a password, or where to find one; None: SQLite in the state folder (`places.default_store`)."""
+    vault: str | None
+    """`file:PATH`, `env:NAME` or `systemd:NAME`; None: `places.default_vault`."""
+    network: NetworkSettings
+    every: timedelta
+    """When the next run comes."""
+    keep_versions: int
+    store_line: int | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Relative paths in the file begin here."""
+        return self.path.parent
+
+    def place(self, path: str | Path, environ: Mapping[str, str]) -> Path:
+        """A path from the file: `~` is the environment's HOME, relative ones begin at the file's folder."""
+        return self.folder / expand(str(path), environ)
+
+    def secrets(
+        self, *, targets: Collection[str] | None = None, solvers: Collection[str] | None = None, store: bool = True
+    ) -> list[SecretUse]:
+        """The references that a selection needs, in the file's order of kinds; None selects all of that kind."""
+        found: list[SecretUse] = []
+        if store and isinstance(self.store, SecretRef):
+            place = f" ({self.file}:{self.store_line})" if self.store_line else ""
+            found.append(SecretUse(f"store.url{place}", self.store, "store", "store"))
+        for solver in self.solvers.values():
+            if solvers is None or solver.name in solvers:
+                found += self._within("solver", solver)
+        for target in self.targets.values():
+            if targets is None or target.name in targets:
+                found += self._within("target", target)
+        return found
+
+    def _within(
+        self, kind: Literal["solver", "target"], settings: SolverSettings | TargetSettings
+    ) -> Iterator[SecretUse]:
+        for path, reference in references(settings.options):
+            line = settings.lines.get(path) or settings.lines.get(path.split(".", 1)[0]) or settings.line
+            place = f" ({self.file}:{line})" if line else ""
+            yield SecretUse(f"{kind}.{settings.name}.{path}{place}", reference, kind, settings.name)
+
+
+def references(value: object, path: str = "") -> Iterator[tuple[str, SecretRef]]:
+    """Every reference inside a settings model, with its dotted path."""
+    if isinstance(value, SecretRef):
+        yield path, value
+    for key, inner in members(value):
+        yield from references(inner, f"{path}.{key}" if path else str(key))
+
+
+def members(value: object) -> list[tuple[str | int, object]]:
+    """The parts of a settings model, mapping or list, as (key in the file, value)."""
+    from pydantic import BaseModel
+
+    if isinstance(value, BaseModel):
+        fields = type(value).model_fields
+        named = [(fields[key].alias or key if key in fields else key, inner) for key, inner in value]
+        return list(named)
+    if isinstance(value, Mapping):
+        return [(str(key), inner) for key, inner in value.items()]
+    if isinstance(value, list | tuple):
+        return list(enumerate(value))
+    return []
+
+
+Place = Callable[[str], str]
+"""A path as the file has it -> as it is used."""
+
+
+def placing(folder: Path, environ: Mapping[str, str] | None) -> Place:
+    """Relative paths begin at `folder`; `~` is the environment's HOME, or is left alone if there is no environment."""
+
+    def place(path: str) -> str:
+        if environ is not None:
+            path = expand(path, environ)
+        return path if path == "~" or path.startswith("~/") else str(folder / path)
+
+    return place
+
+
+def anchored(value: object, place: Place) -> object:
+    """The same settings with the path of every reference inside made absolute."""
+    from pydantic import BaseModel
+
+    if isinstance(value, SecretRef):
+        return anchored_reference(value, place)
+    if isinstance(value, BaseModel):
+        changed = {key: new for key, inner in value if (new := anchored(inner, place)) != inner}
+        return value.model_copy(update=changed) if changed else value
+    if isinstance(value, dict):
+        return {key: anchored(inner, place) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [anchored(inner, place) for inner in value]
+    if type(value) is tuple:
+        return tuple(anchored(inner, place) for inner in value)
+    return value
+
+
+def anchored_reference(reference: SecretRef, place: Place) -> SecretRef:
+    """A `file`, or a program named by its path, is not looked for where we happened to be started."""
+    if reference.file is not None:
+        return dataclasses.replace(reference, file=place(reference.file))
+    if reference.command is not None and "/" in reference.command[0]:
+        return dataclasses.replace(reference, command=(place(reference.command[0]), *reference.command[1:]))
+    return reference

@@ -1,0 +1,228 @@
+"""The tables of the file as pydantic models: what may stand where. Also the source of the JSON Schema."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated, Final, Literal
+from urllib.parse import parse_qsl, urlsplit
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, WithJsonSchema
+
+from certbroker.config import names
+from certbroker.model import Edge, KeyType
+from certbroker.secret import SecretRef
+
+_NOT_HERE: Final = (
+    'holds a password, which does not belong into this file; point to the whole URL: url = { env = "CERTBROKER_STORE" }'
+)
+
+
+class Table(BaseModel):
+    """Unknown keys are mistakes, nothing is coerced, and no message shows what was written."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, strict=True, frozen=True)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError("must be text in quotes")
+    return value
+
+
+def _several(value: object) -> object:
+    """One word may stand for a list of one."""
+    return [value] if isinstance(value, str) else value
+
+
+def _key_type(value: object) -> KeyType:
+    from certbroker.config.words import listed, nearest
+
+    known = [key_type.value for key_type in KeyType]
+    text = _text(value)
+    if text not in known:
+        raise ValueError(f"must be {listed(known)}{nearest(text, known)}")
+    return KeyType(text)
+
+
+def _https(value: object) -> str:
+    """A URL we may talk to: https, or http on this machine. It carries no password and no fragment."""
+    text = _text(value)
+    try:
+        parts = urlsplit(text)
+        host, _port = parts.hostname or "", parts.port
+    except ValueError:
+        raise ValueError("is no URL") from None
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("holds a user or password, which does not belong into a URL")
+    loopback = host in ("localhost", "127.0.0.1", "::1")
+    if not host or parts.scheme not in ("https", "http") or not text.isprintable() or " " in text:
+        raise ValueError("must be a URL, as in https://acme.example.com/directory")
+    if parts.scheme == "http" and not loopback:
+        raise ValueError("must begin with https://")
+    return text
+
+
+def _store_url(value: object) -> str | SecretRef:
+    if not isinstance(value, str):
+        return SecretRef.parse(value)
+    try:
+        parts = urlsplit(value)
+        password, query = parts.password, parse_qsl(parts.query)
+    except ValueError:
+        raise ValueError("is no URL") from None
+    if password is not None or any("password" in key.lower() for key, _ in query):
+        raise ValueError(_NOT_HERE)
+    if parts.scheme == "sqlite" and value.startswith("sqlite:///") and len(value) > len("sqlite:///"):
+        return value
+    if parts.scheme in ("postgresql", "postgres") and value.startswith(f"{parts.scheme}://"):
+        return value.replace("postgres://", "postgresql://", 1)
+    raise ValueError("must begin with sqlite:/// or postgresql://, or point to a URL that does")
+
+
+def _vault_url(value: object) -> str:
+    text = _text(value)
+    kind, _, rest = text.partition(":")
+    if kind not in ("file", "env", "systemd") or not rest:
+        raise ValueError(
+            'must be "file:PATH", "env:NAME" or "systemd:NAME"; the key itself does not belong into this file'
+        )
+    return text
+
+
+def _addresses(value: object) -> dict[str, str]:
+    if not isinstance(value, dict):
+        raise ValueError('must be a table such as { "192.0.2.1:443" = "127.0.0.1:8443" }')
+    return {names.address(_text(key), 443): names.address(_text(there), 443) for key, there in value.items()}
+
+
+_TEXT: Final = {"type": "string", "minLength": 1}
+_REFERENCE: Final = SecretRef.__get_pydantic_json_schema__({}, None)  # type: ignore[arg-type]  # neither is looked at
+
+Text = Annotated[str, Field(min_length=1)]
+Duration = Annotated[
+    timedelta,
+    PlainValidator(lambda value: names.duration(_text(value))),
+    WithJsonSchema({"type": "string", "pattern": "^([0-9]+[smhd])+$"}),
+]
+Name = Annotated[str, PlainValidator(lambda value: names.dns_name(_text(value))), WithJsonSchema(_TEXT)]
+Address = Annotated[str, PlainValidator(lambda value: names.address(_text(value), 53)), WithJsonSchema(_TEXT)]
+EdgeText = Annotated[Edge, PlainValidator(lambda value: names.edge(_text(value))), WithJsonSchema(_TEXT)]
+Key = Annotated[KeyType, PlainValidator(_key_type), WithJsonSchema({"enum": [key_type.value for key_type in KeyType]})]
+Keys = Annotated[list[Key], Field(min_length=1)]
+Issuers = Annotated[
+    list[Text],
+    BeforeValidator(_several),
+    Field(min_length=1),
+    WithJsonSchema({"oneOf": [_TEXT, {"type": "array", "items": _TEXT, "minItems": 1}]}),
+]
+
+
+class IssuerTable(Table):
+    """[issuer.NAME]: one ACME account at one CA."""
+
+    directory: Annotated[str, PlainValidator(_https), WithJsonSchema({"type": "string", "format": "uri"})] | None = (
+        Field(default=None, description="ACME directory URL; known by itself for letsencrypt and letsencrypt-staging")
+    )
+    profile: Text | None = Field(default=None, description="a profile that the CA offers, e.g. tlsserver")
+    roots: Text | None = Field(default=None, description="PEM file its certificates are judged by; else the system's")
+    ca_bundle: Text | None = Field(default=None, description="PEM file the CA's own HTTPS is judged by")
+    agree_to_terms: bool = Field(default=False, description="you have read the CA's terms and agree")
+
+
+class SolverTable(Table):
+    """[solver.NAME], the keys that every solver has."""
+
+    type: Text = Field(description="which solver")
+    nameservers: list[Address] = Field(default=[], description="HOST or HOST:PORT to ask instead of the zone's own")
+    zones: list[Name] = Field(default=[], description="used for these zones only; else for every zone it holds")
+
+
+class TargetTable(Table):
+    """[target.NAME], the keys that every target has."""
+
+    type: Text = Field(description="which provider")
+    edges: list[EdgeText] = Field(default=[], description="addresses to look at besides the provider's own")
+    standby: bool = Field(default=False, description="DNS does not point here; proven all the same")
+    deadline: Duration | None = Field(default=None, description="how long its edges may take, e.g. 60m")
+    ownership: Literal["publish", "print"] = Field(
+        default="print", description="records that the platform wants: publish them through the solver, or print them"
+    )
+    accept_untrusted: bool = Field(default=False, description="may get certificates that the system does not trust")
+
+
+class Subset(Table):
+    """A target, perhaps with fewer names than the certificate has."""
+
+    target: Text
+    names: Annotated[list[Text], Field(min_length=1)] | None = None
+
+
+def _subset(value: object) -> object:
+    """A target's name alone means all names."""
+    if isinstance(value, str):
+        return {"target": value}
+    if not isinstance(value, dict):
+        raise ValueError('each entry is a target\'s name or { target = "NAME", names = [...] }')
+    return value
+
+
+_SUBSET: Final = {
+    "type": "object",
+    "properties": {"target": _TEXT, "names": {"type": "array", "items": _TEXT, "minItems": 1}},
+    "required": ["target"],
+    "additionalProperties": False,
+}
+
+
+class CertificateTable(Table):
+    """[certificate.NAME]: what the owner wants. `{each}` in names stands for the entry."""
+
+    names: Annotated[list[Text], Field(min_length=1)]
+    keys: Keys | None = None
+    issuer: Issuers | None = None
+    targets: list[Annotated[Subset, BeforeValidator(_subset), WithJsonSchema({"oneOf": [_TEXT, _SUBSET]})]] = []
+    each: Annotated[list[Text], Field(min_length=1)] | None = None
+
+
+class DefaultsTable(Table):
+    """[defaults]: for every certificate, unless it says otherwise."""
+
+    issuer: Issuers | None = None
+    keys: Keys | None = None
+
+
+class StoreTable(Table):
+    """[store]: what is known."""
+
+    url: (
+        Annotated[str | SecretRef, PlainValidator(_store_url), WithJsonSchema({"oneOf": [_TEXT, _REFERENCE]})] | None
+    ) = None
+
+
+class VaultTable(Table):
+    """[vault]: what opens the sealed private keys."""
+
+    key: (
+        Annotated[
+            str, PlainValidator(_vault_url), WithJsonSchema({"type": "string", "pattern": "^(file|env|systemd):."})
+        ]
+        | None
+    ) = None
+
+
+class NetworkTable(Table):
+    """[network]: where to connect instead, and whom to ask."""
+
+    connect_to: Annotated[
+        dict[str, str],
+        PlainValidator(_addresses),
+        WithJsonSchema({"type": "object", "additionalProperties": {"type": "string"}}),
+    ] = {}
+    nameservers: list[Address] = []
+
+
+class ScheduleTable(Table):
+    """[schedule]: when the next run comes, and how many versions stay in the store."""
+
+    every: Duration = timedelta(hours=1)
+    keep: Annotated[int, Field(ge=1, le=1000)] = 3

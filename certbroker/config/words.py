@@ -1,0 +1,120 @@
+"""How mistakes are told: the nearest valid word, and values quoted only where they cannot be a pasted secret."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Collection, Iterator, Mapping
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+_LONG_RUN: Final = re.compile(r"[A-Za-z0-9+/=_-]{16,}")
+_LONGEST_QUOTED: Final = 80
+
+_WORDS: Final = {
+    "missing": "is missing",
+    "string_type": "must be text in quotes",
+    "string_too_short": "is empty",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "float_parsing": "must be a number",
+    "list_type": "must be a list",
+    "tuple_type": "must be a list",
+    "set_type": "must be a list",
+    "dict_type": "must be a table",
+    "model_type": "must be a table",
+    "model_attributes_type": "must be a table",
+}
+
+
+def quoted(value: str) -> str:
+    """`value` in quotes, without control characters; or no more than a remark where it may be a secret."""
+    if looks_secret(value):
+        return "this value (not shown: it may be a secret)"
+    text = value if len(value) <= _LONGEST_QUOTED else value[: _LONGEST_QUOTED // 2] + "…"
+    return '"' + "".join(sign if sign.isprintable() else f"\\x{ord(sign):02x}" for sign in text) + '"'
+
+
+def looks_secret(value: str) -> bool:
+    """A long run of letters mixed with digits or capitals, as tokens and keys have and names for people have not."""
+    return any(
+        re.search("[A-Za-z]", run) is not None and (re.search("[0-9]", run) is not None or run != run.lower())
+        for run in _LONG_RUN.findall(value)
+    )
+
+
+def nearest(word: str, known: Collection[str]) -> str:
+    """`; did you mean X?`, or nothing."""
+    found = difflib.get_close_matches(word, list(known), n=1) or difflib.get_close_matches(
+        word.lower(), [name for name in known if name.lower() == word.lower()], n=1, cutoff=0.0
+    )
+    return f"; did you mean {found[0]}?" if found else ""
+
+
+def listed(words: Collection[str]) -> str:
+    """`a, b or c`."""
+    *first, last = words or ("nothing",)
+    return f"{', '.join(first)} or {last}" if first else last
+
+
+def unknown(kind: str, word: str, known: Collection[str]) -> str:
+    """That `word` names no `kind`, and what is near or what there is."""
+    near = nearest(word, known)
+    if not near and 0 < len(known) <= 12:
+        near = f"; there is {listed(sorted(known))}"
+    return f"{quoted(word)} is no {kind}{near}" if known else f"{quoted(word)} is no {kind}; there is none"
+
+
+def unknown_key(key: str, known: Collection[str]) -> str:
+    """That a key has no meaning here. The key itself is in the path."""
+    near = nearest(key, known)
+    return f"is not a setting here{near or ('; there is ' + listed(sorted(known)) if 0 < len(known) <= 12 else '')}"
+
+
+def explain(error: ErrorDetails, known: Collection[str] = ()) -> str:
+    """One of pydantic's errors in our words. Never quotes the input: a pasted token must not be echoed.
+
+    Args:
+        error: with its input, which is used only to take it out of the message of a model that we did not write.
+        known: the keys that the table has, for "did you mean".
+    """
+    kind, context = error["type"], error.get("ctx", {})
+    if kind == "extra_forbidden":
+        return unknown_key(str(error["loc"][-1]), known)
+    if kind in _WORDS:
+        return _WORDS[kind]
+    if kind in ("literal_error", "enum"):
+        expected = str(context.get("expected", "one of the known words")).replace("'", '"')
+        value = error["input"]
+        near = nearest(value, re.findall('"([^"]*)"', expected)) if isinstance(value, str) else ""
+        return f"must be {expected}{near}"
+    if kind in ("too_short", "string_too_short") and context.get("min_length") == 1:
+        return "is empty"
+    if kind in ("value_error", "assertion_error"):
+        message = str(context.get("error", "")) or "is not valid"
+    else:
+        message = error["msg"]
+        message = message[:1].lower() + message[1:]
+    for text in sorted(set(_texts(error["input"])), key=len, reverse=True):
+        message = message.replace(text, "…")
+    return message
+
+
+def _texts(value: object) -> Iterator[str]:
+    """Every text inside an input that is long enough to be a secret."""
+    if isinstance(value, str):
+        if len(value) >= 6:
+            yield value
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _texts(key)
+            yield from _texts(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _texts(inner)
