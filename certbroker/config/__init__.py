@@ -5,6 +5,7 @@ from __future__ import annotations
 from certbroker.config.issuers import preset, rehearsal
 from certbroker.config.load import load
 from certbroker.config.places import config_folder, default_store, default_vault, find, state_folder
+from certbroker.config.schema import json_schema
 from certbroker.config.settings import (
     Config,
     IssuerSettings,
@@ -25,6 +26,7 @@ __all__ = [
     "default_store",
     "default_vault",
     "find",
+    "json_schema",
     "load",
     "preset",
     "rehearsal",

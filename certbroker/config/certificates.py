@@ -35,8 +35,12 @@ class Certificates:
         named_targets: Collection[str],
         key_types_of: Callable[[str], tuple[KeyType, ...]],
         defaults: DefaultsTable,
+        broken_defaults: Collection[str],
     ) -> None:
-        """`named_*` are all names that may be referred to, also those whose own table has a mistake (told there)."""
+        """`named_*` are all names that may be referred to, also those whose own table has a mistake (told there).
+
+        `broken_defaults` are the keys of [defaults] that are at fault.
+        """
         self.found: dict[str, Certificate] = {}
         self._problems = problems
         self._lines = lines
@@ -45,6 +49,7 @@ class Certificates:
         self._named_issuers = named_issuers
         self._named_targets = named_targets
         self._defaults = defaults
+        self._broken_defaults = broken_defaults
         self._accepted = {target.name: key_types_of(target.type) for target in targets.values()}
         self._serving: dict[tuple[str, str], str] = {}
         self._presets: dict[str, IssuerSettings] = {}
@@ -54,11 +59,13 @@ class Certificates:
         """CAs known by name that certificates use without a table of their own."""
         return self._presets
 
-    def add(self, name: str, table: CertificateTable) -> None:
-        """One table: one certificate, or one for each entry of `each`."""
+    def add(self, name: str, table: CertificateTable, broken: Collection[str] = ()) -> None:
+        """One table: one certificate, or one for each entry of `each`. `broken` are its keys that are at fault."""
         path = ("certificate", name)
-        issuers = self._issuers_of(path, table)
-        keys = self._keys_of(path, table)
+        issuers = self._issuers_of(path, table, broken)
+        keys = () if "keys" in broken else self._keys_of(path, table)
+        if "each" in broken:
+            return
         if table.each is None:
             if any(EACH in text for text in table.names):
                 self._problems.add((*path, "names"), f"{EACH} stands for the entries of each = […], which is missing")
@@ -158,7 +165,7 @@ class Certificates:
                 continue
             wanted = names if wish.names is None else self._subset(place, wish.names, names, entry)
             accepted = self._accepted.get(target)
-            if accepted is not None and not any(key in accepted for key in keys):
+            if keys and accepted is not None and not any(key in accepted for key in keys):
                 self._problems.add(
                     place,
                     f"{target} takes {listed([key.value for key in accepted])}, "
@@ -209,7 +216,9 @@ class Certificates:
             self._problems.add(place, "names a key type twice")
         return unique
 
-    def _issuers_of(self, path: tuple[str, str], table: CertificateTable) -> tuple[str, ...]:
+    def _issuers_of(self, path: tuple[str, str], table: CertificateTable, broken: Collection[str]) -> tuple[str, ...]:
+        if "issuer" in broken or (not table.issuer and "issuer" in self._broken_defaults):
+            return ()
         if table.issuer:
             return self._check_issuers((*path, "issuer"), table.issuer)
         if self._defaults.issuer:

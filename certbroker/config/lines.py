@@ -31,6 +31,7 @@ class Lines:
         self._starts = [0, *(match.end() for match in re.finditer("\n", text))]
         self._known: dict[Path, int] = {}
         self._lengths: dict[Path, int] = {}
+        self._tables: dict[Path, dict[str, int]] | None = None
         self._scan()
 
     def at(self, path: Sequence[str | int]) -> int | None:
@@ -41,14 +42,14 @@ class Lines:
                 return line
         return None
 
-    def below(self, path: Path) -> dict[str, int]:
-        """The lines of everything inside `path`, by dotted path from there."""
-        size = len(path)
-        return {
-            ".".join(map(str, known[size:])): line
-            for known, line in self._known.items()
-            if len(known) > size and known[:size] == path
-        }
+    def below(self, path: tuple[str, str]) -> dict[str, int]:
+        """The lines of everything inside a table `[kind.NAME]`, by dotted path from there."""
+        if self._tables is None:
+            self._tables = {}
+            for known, line in self._known.items():
+                if len(known) > 2:
+                    self._tables.setdefault(known[:2], {})[".".join(map(str, known[2:]))] = line
+        return self._tables.get(path, {})
 
     def _line(self, position: int) -> int:
         return bisect.bisect_right(self._starts, position)

@@ -147,11 +147,11 @@ class _Reader:
         for key in self.document:
             if key not in _SINGLE and key not in _NAMED:
                 self.problems.add((key,), unknown_key(key, [*_SINGLE, *_NAMED]))
-        defaults = self._single("defaults", tables.DefaultsTable)
-        store = self._single("store", tables.StoreTable)
-        vault = self._single("vault", tables.VaultTable)
-        network = self._single("network", tables.NetworkTable)
-        schedule = self._single("schedule", tables.ScheduleTable)
+        defaults, broken = self._single("defaults", tables.DefaultsTable)
+        store, _ = self._single("store", tables.StoreTable)
+        vault, _ = self._single("vault", tables.VaultTable)
+        network, _ = self._single("network", tables.NetworkTable)
+        schedule, _ = self._single("schedule", tables.ScheduleTable)
         issuers = self._issuers()
         solvers = self._solvers(kinds)
         targets = self._targets(kinds)
@@ -164,11 +164,12 @@ class _Reader:
             named_targets=set(self._tables("target", quiet=True)),
             key_types_of=kinds.key_types_of,
             defaults=defaults,
+            broken_defaults=broken,
         )
         for name, table in self._tables("certificate").items():
-            parsed = self._table(("certificate", name), table, tables.CertificateTable)
+            parsed, broken = self._table(("certificate", name), table, tables.CertificateTable)
             if parsed is not None:
-                certificates.add(name, parsed)
+                certificates.add(name, parsed, broken)
         if self.document.get("certificate") and not self.document.get("solver"):
             self.problems.add(
                 ("solver",),
@@ -210,25 +211,29 @@ class _Reader:
                 self.problems.add((kind, name), what)
         return good
 
-    def _single(self, name: str, model: type[T]) -> T:
-        parsed = self._table((name,), self.document.get(name, {}), model)
-        return parsed if parsed is not None else model()
+    def _single(self, name: str, model: type[T]) -> tuple[T, set[str]]:
+        parsed, broken = self._table((name,), self.document.get(name, {}), model)
+        return parsed if parsed is not None else model(), broken
 
-    def _table(self, path: tuple[str, ...], table: object, model: type[T]) -> T | None:
+    def _table(self, path: tuple[str, ...], table: object, model: type[T]) -> tuple[T | None, set[str]]:
+        """The table without the keys that are at fault, so that the rest of it is checked too; and those keys."""
         if not isinstance(table, dict):
             self.problems.add(path, f"must be a table: [{path[0]}]")
-            return None
+            return None, set()
         try:
-            return model.model_validate(table)
+            return model.model_validate(table), set()
         except ValidationError as error:
-            self.problems.add_invalid(path, error, model)
-            return None
+            broken = self.problems.add_invalid(path, error, model)
+        try:
+            return model.model_validate({key: value for key, value in table.items() if key not in broken}), broken
+        except ValidationError:  # a key that must be there is at fault, or missing
+            return None, broken
 
     def _issuers(self) -> dict[str, IssuerSettings]:
         found: dict[str, IssuerSettings] = {}
         for name, table in self._tables("issuer").items():
-            parsed = self._table(("issuer", name), table, tables.IssuerTable)
-            if parsed is None:
+            parsed, broken = self._table(("issuer", name), table, tables.IssuerTable)
+            if parsed is None or broken:
                 continue
             if parsed.directory is None and name not in PRESETS:
                 self.problems.add(
@@ -298,13 +303,14 @@ class _Reader:
         word: str,
     ) -> tuple[T | None, BaseModel | None]:
         """A table whose `type` says which keys it may have besides the common ones."""
+        misspelt = next((key for key in table if nearest(key, ["type"])), None) if "type" not in table else None
+        if misspelt is not None:
+            self.problems.add((*path, misspelt), unknown_key(misspelt, ["type"]))
+            table = {"type" if key == misspelt else key: value for key, value in table.items()}
         ours = {key: value for key, value in table.items() if key in model.model_fields}
-        parsed = self._table(path, ours, model)
+        parsed, broken = self._table(path, ours, model)
         kind = table.get("type")
         if not isinstance(kind, str) or not kind:
-            for key in table.keys() - ours.keys():
-                if near := nearest(key, ["type"]):
-                    self.problems.add((*path, key), f"is not a setting here{near}")
             return None, None
         settings = settings_of(kind)
         if settings is None:
@@ -318,7 +324,7 @@ class _Reader:
         except ValidationError as error:
             self.problems.add_invalid(path, error, settings, beside=model.model_fields)
             return None, None
-        return parsed, cast("BaseModel", anchored(options, self.place))
+        return (None, None) if broken else (parsed, cast("BaseModel", anchored(options, self.place)))
 
     def _path(self, text: str | None) -> Path | None:
         return None if text is None else Path(self.place(text))

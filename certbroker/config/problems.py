@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, Final
@@ -36,15 +37,27 @@ class Problems:
 
     def add_invalid(
         self, path: Path, error: ValidationError, model: type[BaseModel], *, beside: Collection[str] = ()
-    ) -> None:
-        """Everything pydantic found in the table at `path`. `beside` are keys it may have that `model` does not know."""
-        for one in error.errors(include_url=False):
-            inside = _place(one["loc"])
+    ) -> set[str]:
+        """Everything pydantic found in the table at `path`; returns the keys of that table that are at fault.
+
+        `beside` are keys it may have that `model` does not know. A key that is missing because it is misspelt is one
+        mistake, not two.
+        """
+        found = [(_place(one["loc"]), one) for one in error.errors(include_url=False)]
+        misspelt: set[Path] = set()
+        for inside, one in found:
+            if one["type"] == "extra_forbidden":
+                meant = difflib.get_close_matches(str(inside[-1]), known_keys(model, inside[:-1]), n=1)
+                misspelt |= {(*inside[:-1], key) for key in meant}
+        for inside, one in found:
+            if one["type"] == "missing" and inside in misspelt:
+                continue
             known = known_keys(model, inside[:-1])
             what = explain(one, [*known, *beside] if len(inside) == 1 else known)
             if inside and isinstance(inside[-1], int) and one["type"] not in ("value_error", "assertion_error"):
                 what = f"entry {inside[-1] + 1} {what}"
             self.add((*path, *inside), what)
+        return {str(inside[0]) for inside, _ in found if inside}
 
 
 def known_keys(model: type[BaseModel], path: Iterable[str | int] = ()) -> list[str]:

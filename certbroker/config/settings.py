@@ -137,6 +137,10 @@ class Config:
                 found += self._within("target", target)
         return found
 
+    def where(self, reference: SecretRef) -> str:
+        """The first place in the file that has this reference, for a message; empty if none has."""
+        return next((use.where for use in self.secrets() if use.reference == reference), "")
+
     def _within(
         self, kind: Literal["solver", "target"], settings: SolverSettings | TargetSettings
     ) -> Iterator[SecretUse]:

@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl, urlsplit
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, WithJsonSchema
 
 from certbroker.config import names
+from certbroker.config.words import Refusal, listed, nearest
 from certbroker.model import Edge, KeyType
 from certbroker.secret import SecretRef
 
@@ -25,7 +26,7 @@ class Table(BaseModel):
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise ValueError("must be text in quotes")
+        raise Refusal("must be text in quotes")
     return value
 
 
@@ -35,12 +36,10 @@ def _several(value: object) -> object:
 
 
 def _key_type(value: object) -> KeyType:
-    from certbroker.config.words import listed, nearest
-
     known = [key_type.value for key_type in KeyType]
     text = _text(value)
     if text not in known:
-        raise ValueError(f"must be {listed(known)}{nearest(text, known)}")
+        raise Refusal(f"must be {listed(known)}{nearest(text, known)}")
     return KeyType(text)
 
 
@@ -51,14 +50,14 @@ def _https(value: object) -> str:
         parts = urlsplit(text)
         host, _port = parts.hostname or "", parts.port
     except ValueError:
-        raise ValueError("is no URL") from None
+        raise Refusal("is no URL") from None
     if parts.username is not None or parts.password is not None:
-        raise ValueError("holds a user or password, which does not belong into a URL")
+        raise Refusal("holds a user or password, which does not belong into a URL")
     loopback = host in ("localhost", "127.0.0.1", "::1")
     if not host or parts.scheme not in ("https", "http") or not text.isprintable() or " " in text:
-        raise ValueError("must be a URL, as in https://acme.example.com/directory")
+        raise Refusal("must be a URL, as in https://acme.example.com/directory")
     if parts.scheme == "http" and not loopback:
-        raise ValueError("must begin with https://")
+        raise Refusal("must begin with https://")
     return text
 
 
@@ -69,21 +68,21 @@ def _store_url(value: object) -> str | SecretRef:
         parts = urlsplit(value)
         password, query = parts.password, parse_qsl(parts.query)
     except ValueError:
-        raise ValueError("is no URL") from None
+        raise Refusal("is no URL") from None
     if password is not None or any("password" in key.lower() for key, _ in query):
-        raise ValueError(_NOT_HERE)
+        raise Refusal(_NOT_HERE)
     if parts.scheme == "sqlite" and value.startswith("sqlite:///") and len(value) > len("sqlite:///"):
         return value
     if parts.scheme in ("postgresql", "postgres") and value.startswith(f"{parts.scheme}://"):
         return value.replace("postgres://", "postgresql://", 1)
-    raise ValueError("must begin with sqlite:/// or postgresql://, or point to a URL that does")
+    raise Refusal("must begin with sqlite:/// or postgresql://, or point to a URL that does")
 
 
 def _vault_url(value: object) -> str:
     text = _text(value)
     kind, _, rest = text.partition(":")
     if kind not in ("file", "env", "systemd") or not rest:
-        raise ValueError(
+        raise Refusal(
             'must be "file:PATH", "env:NAME" or "systemd:NAME"; the key itself does not belong into this file'
         )
     return text
@@ -91,7 +90,7 @@ def _vault_url(value: object) -> str:
 
 def _addresses(value: object) -> dict[str, str]:
     if not isinstance(value, dict):
-        raise ValueError('must be a table such as { "192.0.2.1:443" = "127.0.0.1:8443" }')
+        raise Refusal('must be a table such as { "192.0.2.1:443" = "127.0.0.1:8443" }')
     return {names.address(_text(key), 443): names.address(_text(there), 443) for key, there in value.items()}
 
 
@@ -162,7 +161,7 @@ def _subset(value: object) -> object:
     if isinstance(value, str):
         return {"target": value}
     if not isinstance(value, dict):
-        raise ValueError('each entry is a target\'s name or { target = "NAME", names = [...] }')
+        raise Refusal('each entry is a target\'s name or { target = "NAME", names = [...] }')
     return value
 
 

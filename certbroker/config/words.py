@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-_LONG_RUN: Final = re.compile(r"[A-Za-z0-9+/=_-]{16,}")
+_LONG_WORD: Final = re.compile(r"[A-Za-z0-9+/=]{16,}")
+_LONG_RUN: Final = re.compile(r"[A-Za-z0-9+/=_-]{24,}")
+_SWITCH: Final = re.compile(r"[A-Za-z](?=[_-]?[0-9])|[0-9](?=[_-]?[A-Za-z])")
 _LONGEST_QUOTED: Final = 80
 
 _WORDS: Final = {
@@ -33,6 +35,10 @@ _WORDS: Final = {
 }
 
 
+class Refusal(ValueError):
+    """A message of our own, which quotes only through `quoted`. Any other message is searched for what was written."""
+
+
 def quoted(value: str) -> str:
     """`value` in quotes, without control characters; or no more than a remark where it may be a secret."""
     if looks_secret(value):
@@ -42,10 +48,15 @@ def quoted(value: str) -> str:
 
 
 def looks_secret(value: str) -> bool:
-    """A long run of letters mixed with digits or capitals, as tokens and keys have and names for people have not."""
-    return any(
-        re.search("[A-Za-z]", run) is not None and (re.search("[0-9]", run) is not None or run != run.lower())
-        for run in _LONG_RUN.findall(value)
+    """Like a token or a key: a long word of letters mixed with digits or capitals, or a long run that keeps switching."""
+    return any(_mixed(word) for word in _LONG_WORD.findall(value)) or any(
+        len(_SWITCH.findall(run)) >= 6 for run in _LONG_RUN.findall(value)
+    )
+
+
+def _mixed(word: str) -> bool:
+    return re.search("[A-Za-z]", word) is not None and (
+        re.search("[0-9]", word) is not None or word not in (word.lower(), word.upper())
     )
 
 
@@ -78,10 +89,10 @@ def unknown_key(key: str, known: Collection[str]) -> str:
 
 
 def explain(error: ErrorDetails, known: Collection[str] = ()) -> str:
-    """One of pydantic's errors in our words. Never quotes the input: a pasted token must not be echoed.
+    """One of pydantic's errors in our words.
 
     Args:
-        error: with its input, which is used only to take it out of the message of a model that we did not write.
+        error: with its input, which is used only to take it out of messages: a pasted token must not be echoed.
         known: the keys that the table has, for "did you mean".
     """
     kind, context = error["type"], error.get("ctx", {})
@@ -96,14 +107,13 @@ def explain(error: ErrorDetails, known: Collection[str] = ()) -> str:
         return f"must be {expected}{near}"
     if kind in ("too_short", "string_too_short") and context.get("min_length") == 1:
         return "is empty"
-    if kind in ("value_error", "assertion_error"):
-        message = str(context.get("error", "")) or "is not valid"
-    else:
-        message = error["msg"]
-        message = message[:1].lower() + message[1:]
+    cause = context.get("error")
+    if isinstance(cause, Refusal):
+        return str(cause)
+    message = str(cause or "is not valid") if kind in ("value_error", "assertion_error") else error["msg"]
     for text in sorted(set(_texts(error["input"])), key=len, reverse=True):
         message = message.replace(text, "…")
-    return message
+    return message[:1].lower() + message[1:]
 
 
 def _texts(value: object) -> Iterator[str]:
@@ -112,8 +122,7 @@ def _texts(value: object) -> Iterator[str]:
         if len(value) >= 6:
             yield value
     elif isinstance(value, Mapping):
-        for key, inner in value.items():
-            yield from _texts(key)
+        for inner in value.values():
             yield from _texts(inner)
     elif isinstance(value, list | tuple):
         for inner in value:
