@@ -72,7 +72,7 @@ class Pace:
         self._clock = clock
         self._gap = 1.0 / per_second
         self._allowance = self._gap * (max(burst, 1) - 1)
-        self._next = clock.monotonic()
+        self._next = clock.monotonic() - self._allowance  # the bucket is full at first
         self._lock = threading.Lock()
 
     def delay(self) -> float:
@@ -112,12 +112,15 @@ class Answer:
         return value
 
     def explanation(self) -> str:
-        """What the service says is wrong: the shapes our contracts know (JSON:API, problem+json, `message`, `error`, `msg`)."""
+        """What the service says is wrong: the shapes our contracts know (JSON:API, problem+json, `message`, `error`, `msg`).
+
+        Whole: it is cut after the redaction, or half a token could stay in it.
+        """
         try:
             value = jsonlib.loads(self.body)
         except ValueError:
-            return self.body[:DETAIL_CHARACTERS].decode("utf-8", "replace").strip()
-        return "; ".join(dict.fromkeys(_texts(value)))[:DETAIL_CHARACTERS]
+            return self.body.decode("utf-8", "replace").strip()
+        return "; ".join(dict.fromkeys(_texts(value)))
 
 
 @dataclass
@@ -223,7 +226,7 @@ class Session:
             self.clock.sleep(wait)
 
     def _error(self, method: str, path: str, answer: Answer) -> ProviderError:
-        said = self.redact(answer.explanation())
+        said = self.redact(answer.explanation())[:DETAIL_CHARACTERS]
         quoted = f': "{said}"' if said else ""
         where = f"{method} {path}"
         status = answer.status
