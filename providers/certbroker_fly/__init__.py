@@ -1,8 +1,8 @@
 """Fly.io: one app that terminates TLS at Fly's proxy, fed through the certificate endpoints of the Machines API.
 
 Each hostname of an app holds at most one uploaded ("custom") certificate and at most one that Fly manages; the uploaded
-one is served first. The API tells when a certificate ends but not which one it is, so `Done` is said only after this very
-bundle was uploaded in this very push; the probe has the last word.
+one is served first. The API tells when a certificate ends but not which one it is: a push uploads, even if that may be once
+too often. Only a certificate that waits for its proof, and that this run or the store remembers as this very one, is not sent again.
 """
 
 from __future__ import annotations
@@ -83,6 +83,9 @@ class FlyProvider:
         self._app = app
         self._api = api
         self._app_is_there = False
+        self._addresses: tuple[str, ...] = ()
+        self._uploaded: dict[str, str] = {}
+        """By hostname, the fingerprint this run has uploaded."""
 
     @classmethod
     def open(cls, settings: FlySettings, context: Context) -> Self:
@@ -140,19 +143,9 @@ class FlyProvider:
 
         A token that may not list addresses learns them from the DNS requirements of a name.
         """
-        refused: ProviderError | None = None
-        try:
-            found = self._api.addresses()
-        except (CredentialsRejected, Missing, Rejected, Misunderstood) as error:
-            refused, found = error, ()
-        for name in assignment.names:
-            if found:
-                break
-            hostname = self._look(name)
-            found = hostname.addresses if hostname else ()
-        if not found and refused:
-            raise refused
-        return tuple(Edge(address) for address in found)
+        if not self._addresses:
+            self._addresses = self._public_addresses(assignment)
+        return tuple(Edge(address) for address in self._addresses)
 
     def check(self, *, write: bool = False) -> Standing:
         """What the token is, and that it lists this app's certificates. `write` adds nothing: Fly has no harmless write.
@@ -176,31 +169,23 @@ class FlyProvider:
         )
 
     def _push(self, bundle: Bundle, name: str, before: Live | None) -> Outcome:
-        if before and before.pending and before.ends == bundle.version.lifetime.ends.replace(microsecond=0):
-            # Probably ours, uploaded by an earlier run. While Fly serves none of it, it does not matter whose key it
-            # is: no need to send it again. Once Fly takes it, it must be this one: upload.
-            waiting = self._still_pending(name)
-            if waiting is not None:
-                return waiting
-        hostname = self._place(bundle, name)
-        if not hostname.custom:
-            raise Misunderstood(f"{SERVICE} took the certificate of {name} but does not list it")
-        if hostname.custom.active:
-            return Done()
-        return Waiting(_proof(hostname, self._app))
+        if before and before.pending and self._uploaded.get(name, before.fingerprint) == bundle.fingerprint:
+            hostname = self._check(name)
+            if hostname and hostname.custom and hostname.custom.ends == before.ends:
+                return _outcome(hostname)
+        return _outcome(self._place(bundle, name))
 
-    def _still_pending(self, name: str) -> Waiting | None:
+    def _check(self, name: str) -> Hostname | None:
         try:
-            hostname = self._api.check(name)
+            return self._api.check(name)
         except Missing:
+            self._ask_for_app()
             return None
-        if not hostname.custom or hostname.custom.active:
-            return None
-        return Waiting(_proof(hostname, self._app))
 
     def _place(self, bundle: Bundle, name: str) -> Hostname:
         """Upload, and have Fly look at DNS once if it does not take the certificate into use at once."""
         hostname = self._upload(bundle, name)
+        self._uploaded[name] = bundle.fingerprint
         return hostname if hostname.custom and hostname.custom.active else self._api.check(name)
 
     def _upload(self, bundle: Bundle, name: str) -> Hostname:
@@ -231,6 +216,21 @@ class FlyProvider:
             self._api.delete_custom(name)
         except Missing:
             return  # already done
+
+    def _public_addresses(self, assignment: Assignment) -> tuple[str, ...]:
+        refused: ProviderError | None = None
+        try:
+            if found := self._api.addresses():
+                return found
+        except (CredentialsRejected, Missing, Rejected, Misunderstood) as error:
+            refused = error
+        for name in assignment.names:
+            hostname = self._look(name)
+            if hostname and hostname.addresses:
+                return hostname.addresses
+        if refused:
+            raise refused
+        return ()
 
     def _look(self, name: str) -> Hostname | None:
         """What is there for `name`. An unknown name and an unknown app are both 404: the app's listing tells them apart."""
@@ -270,6 +270,12 @@ class FlyProvider:
         return said
 
 
+def _outcome(hostname: Hostname) -> Outcome:
+    if not hostname.custom:
+        raise Misunderstood(f"{SERVICE} took the certificate of {hostname.name} but does not list it")
+    return Done() if hostname.custom.active else Waiting(_records(hostname))
+
+
 def _live(hostname: Hostname) -> Live | None:
     """What the API says, as our value. A hostname without anything to serve is nothing."""
     managed = hostname.managed if hostname.managed and hostname.managed.active else None
@@ -290,16 +296,6 @@ def _records(hostname: Hostname) -> tuple[Record, ...]:
     if proof is None:
         return ()
     return (Record(proof.name, "TXT", tuple(value for value in (proof.org, proof.app) if value), separator=";"),)
-
-
-def _proof(hostname: Hostname, app: str) -> tuple[Record, ...]:
-    records = _records(hostname)
-    if not records:
-        raise Misunderstood(
-            f"{SERVICE} keeps {hostname.name} pending and names no record that would prove it",
-            hint=f"fly certs check '{hostname.name}' -a {app}",
-        )
-    return records
 
 
 def _with_hint(error: Rejected, name: str) -> Rejected:
