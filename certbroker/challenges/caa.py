@@ -1,0 +1,105 @@
+"""CAA preflight: would the CA be allowed to sign? (RFC 8659, with the parameters of RFC 8657.)
+
+A record that forbids stops the order; a look-up that fails only warns, because it is the CA's look-up that counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import dns.exception
+import dns.name
+from dns.rdatatype import RdataType
+from dns.rdtypes.ANY.CAA import CAA
+
+from certbroker.challenges.lookup import Lookup, shown
+from certbroker.errors import Unavailable
+
+METHOD: Final = "dns-01"
+CRITICAL: Final = 128
+KNOWN: Final = frozenset({"issue", "issuewild", "iodef", "contactemail", "contactphone", "issuemail", "issuevmc"})
+
+
+@dataclass(frozen=True, slots=True)
+class CaaFinding:
+    """`state`: "ok" allowed, "warn" not known, "fail" forbidden."""
+
+    state: Literal["ok", "warn", "fail"]
+    name: str
+    what: str
+    hint: str | None = None
+
+
+def preflight(
+    name: str, *, issuers: Sequence[str], account_uri: str | None, wildcard: bool, lookup: Lookup
+) -> list[CaaFinding]:
+    """One finding for `name`.
+
+    Args:
+        issuers: the CA's identities, from the directory's `caaIdentities`.
+        account_uri: our account, for `accounturi`; None if there is none yet.
+    """
+    try:
+        where, records = _relevant(name, lookup)
+    except Unavailable as error:
+        return [CaaFinding("warn", name, f"CAA of {name} cannot be looked up: {error.what}", error.hint)]
+    if not records:
+        return [CaaFinding("ok", name, f"no CAA restricts {name}")]
+    for record in records:
+        tag = _tag(record)
+        if record.flags & CRITICAL and tag not in KNOWN:
+            return [CaaFinding("fail", name, f"{where} has a critical CAA property {tag}, which no CA may pass over")]
+    issue = [r for r in records if _tag(r) == "issue"]
+    issuewild = [r for r in records if _tag(r) == "issuewild"]
+    bearing = issuewild if wildcard and issuewild else issue
+    if not bearing:
+        return [CaaFinding("ok", name, f"CAA at {where} restricts nothing here")]
+    refusals = []
+    for record in bearing:
+        refusal = _refusal(record.value, issuers, account_uri)
+        if refusal is None:
+            return [CaaFinding("ok", name, f"CAA at {where} allows it")]
+        refusals.append(refusal)
+    if not issuers:
+        return [CaaFinding("warn", name, f"{where} has CAA, and the CA does not tell its identity")]
+    tag = _tag(bearing[0])
+    hint = f'add to {where}:  CAA 0 {tag} "{issuers[0]}"'
+    return [CaaFinding("fail", name, f"CAA at {where} forbids it: {'; '.join(dict.fromkeys(refusals))}", hint)]
+
+
+def _relevant(name: str, lookup: Lookup) -> tuple[str, list[CAA]]:
+    """The nearest CAA set going up (RFC 8659 section 3; aliases are followed at each step, by the recursor)."""
+    step = dns.name.from_text(name)
+    while step != dns.name.root:
+        try:
+            found = lookup.query(step, RdataType.CAA).resolve_chaining().answer
+        except dns.exception.DNSException:
+            raise Unavailable(f"the answer for {shown(step)} cannot be read") from None
+        if found is not None and len(found):
+            return shown(step), [record for record in found if isinstance(record, CAA)]
+        step = step.parent()
+    return "", []
+
+
+def _tag(record: CAA) -> str:
+    return str(record.tag.decode("ascii", "replace")).lower()
+
+
+def _refusal(value: bytes, issuers: Sequence[str], account_uri: str | None) -> str | None:
+    """Why this property does not allow us; None if it does."""
+    domain, *rest = (part.strip() for part in value.decode("latin-1").split(";"))
+    if not domain:
+        return "nobody may issue"
+    if domain.lower().rstrip(".") not in {identity.lower() for identity in issuers}:
+        return f"only {domain} may issue"
+    for part in filter(None, rest):
+        key, equals, wish = (piece.strip() for piece in part.partition("="))
+        if not equals:
+            return f"the parameter {key} is malformed"
+        if key.lower() == "accounturi" and wish != account_uri:
+            return f"only the account {wish} may order" + ("" if account_uri else ", and ours does not exist yet")
+        if key.lower() == "validationmethods" and METHOD not in [method.strip() for method in wish.split(",")]:
+            return f"only validation by {wish}, and we use {METHOD}"
+    return None
