@@ -20,7 +20,15 @@ from requests.adapters import BaseAdapter, HTTPAdapter
 from requests.structures import CaseInsensitiveDict
 
 from certbroker import __version__
-from certbroker.errors import CredentialsRejected, Missing, Misunderstood, ProviderError, Rejected, Unavailable
+from certbroker.errors import (
+    CredentialsRejected,
+    Missing,
+    Misunderstood,
+    ProviderError,
+    Rejected,
+    Unavailable,
+    UsageError,
+)
 from certbroker.secret import Secret
 from certbroker.world import Clock, Network
 
@@ -215,7 +223,12 @@ class Session:
     def _authorization(self) -> Mapping[str, Secret]:
         with self._lock:
             if self._credentials is None:
-                self._credentials = dict(self.authorize())
+                try:
+                    self._credentials = dict(self.authorize())
+                except UsageError as error:  # the secret that the file points to is not there
+                    raise CredentialsRejected(
+                        f"no credentials for {self.service}: {error.what}", hint=error.hint
+                    ) from None
             return self._credentials
 
     def _wait_for_place(self) -> None:
@@ -255,17 +268,17 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
     None if it asks nothing or what it says cannot be read. Never negative.
     """
     value = headers.get("Retry-After", "").strip()
-    if value.isdigit():
+    if value.isascii() and value.isdigit():
         return float(value)
     if value:
         try:
             moment = email.utils.parsedate_to_datetime(value)
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, OverflowError):
             return None
         return max(0.0, ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - now).total_seconds())
     for name in ("Fastly-RateLimit-Reset", "X-RateLimit-Reset"):
         reset = headers.get(name, "").strip()
-        if reset.isdigit():
+        if reset.isascii() and reset.isdigit():
             return max(0.0, float(reset) - now.timestamp())
     return None
 

@@ -1,0 +1,58 @@
+"""The command line. Each subcommand: parse, one call into the broker, print. `main(argv, world)` is the seam for tests.
+
+The answer goes to stdout, the story to stderr. Exit codes: 0 all well, 1 something failed or disagrees, 2 usage or
+configuration, 3 something waits for a person, 4 changes pending (`plan --exit-code`).
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from certbroker.errors import CertbrokerError, ConfigError, LeaseHeld
+from certbroker.world import World, system_world
+
+
+def run() -> None:
+    """The entry point of the installed program."""
+    sys.exit(main(sys.argv[1:], system_world()))
+
+
+def main(argv: Sequence[str], world: World) -> int:
+    """Run one command line in `world`; returns the exit code. A bug crashes loudly with a traceback and exit 1."""
+    import click
+
+    from certbroker.cli.app import app
+
+    try:
+        return int(app.main(list(argv), prog_name="certbroker", standalone_mode=False, obj=world) or 0)
+    except click.exceptions.Exit as leave:
+        return leave.exit_code
+    except click.exceptions.Abort:
+        print("interrupted; the next run goes on from here", file=world.stderr)
+        return 1
+    except click.UsageError as error:
+        _say(
+            world, error.format_message(), hint=f"{error.ctx.command_path} --help" if error.ctx else "certbroker --help"
+        )
+        return 2
+    except LeaseHeld as held:
+        _say(world, held.what, kind="note: ")
+        return 0
+    except ConfigError as error:
+        for line in error.what.splitlines():
+            _say(world, line)
+        _say(world, "", hint=error.hint or "certbroker config check")
+        return 2
+    except CertbrokerError as error:
+        _say(world, error.what, now=error.now, hint=error.hint)
+        return 2
+    except BrokenPipeError:  # `certbroker history | head`
+        return 0
+
+
+def _say(world: World, what: str, *, now: str | None = None, hint: str | None = None, kind: str = "error: ") -> None:
+    lines = [f"{kind}{what}"] if what else []
+    lines += [f" now   {now}"] if now else []
+    lines += [f" hint: {hint}"] if hint else []
+    print("\n".join(lines), file=world.stderr)

@@ -119,7 +119,9 @@ class Saga:
         self._note(target, rows, version, outcomes, has_edges=bool(edges))
         self.verify(target, assignment, version)
 
-    def _pending(self, assignment: Assignment, version: Version, before: Mapping[str, Live]) -> dict[str, DeploymentRow]:
+    def _pending(
+        self, assignment: Assignment, version: Version, before: Mapping[str, Live]
+    ) -> dict[str, DeploymentRow]:
         """The rows, written before anything is touched. What was served before the first try stays remembered."""
         now = self.world.clock.now()
         rows = {}
@@ -226,7 +228,9 @@ class Saga:
         if failed:
             self._fail_all(rows, version, CertbrokerError(why, hint=hint))
             return
-        held = [replace(row, phase=Phase.WAITING, why=why, hint=hint, records=(), try_again=None) for row in rows.values()]
+        held = [
+            replace(row, phase=Phase.WAITING, why=why, hint=hint, records=(), try_again=None) for row in rows.values()
+        ]
         self._write(rows, held, version)
 
     # ---- verify ------------------------------------------------------------------------------------------------------

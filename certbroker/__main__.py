@@ -1,0 +1,3 @@
+from certbroker.cli import run
+
+run()

@@ -1,0 +1,41 @@
+"""The use cases: what the command line, cron and a worker call. Everything here is a selection over one path."""
+
+from certbroker.broker.checks import Finding, check
+from certbroker.broker.desk import Desk
+from certbroker.broker.looking import Look, probe
+from certbroker.broker.opening import home_path, open_desk, open_store, read_config, sqlite_file, store_url
+from certbroker.broker.plans import Plans, show
+from certbroker.broker.report import Entry, Line, Report, State, Trouble, day, minute, served_now
+from certbroker.broker.runs import issue, push, renew
+from certbroker.broker.views import Status, explain, status, told
+
+__all__ = [
+    "Desk",
+    "Entry",
+    "Finding",
+    "Line",
+    "Look",
+    "Plans",
+    "Report",
+    "State",
+    "Status",
+    "Trouble",
+    "check",
+    "day",
+    "explain",
+    "home_path",
+    "issue",
+    "minute",
+    "open_desk",
+    "open_store",
+    "probe",
+    "push",
+    "read_config",
+    "renew",
+    "served_now",
+    "show",
+    "sqlite_file",
+    "status",
+    "store_url",
+    "told",
+]

@@ -1,0 +1,294 @@
+"""Looking ahead: credentials, delegation, CAA, edges. `check` asks all of it now; `renew` asks what is due (daily, 6-hourly).
+
+What is found is state in the store (a finding, since when), so `status` and the exit code know it without the network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Final
+
+from certbroker import events
+from certbroker.broker.desk import Desk
+from certbroker.broker.report import Line, State, day, minute, served_now
+from certbroker.deploy import verify
+from certbroker.errors import (
+    CertbrokerError,
+    IssuerUnavailable,
+    NothingDone,
+    ProviderError,
+    StoreError,
+    Unavailable,
+    UsageError,
+)
+from certbroker.model import Assignment, Certificate, Phase, Standing, Version, base_name
+from certbroker.probe import Roots, Verdict
+from certbroker.provider import ChecksCredentials
+from certbroker.store import DueRow
+
+DAILY: Final = timedelta(hours=24)
+OBSERVE: Final = timedelta(hours=6)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One answer: ok, warn or fail, about one subject."""
+
+    state: State
+    kind: str
+    name: str
+    what: str
+    hint: str = ""
+    now: str = ""
+
+
+def check(desk: Desk, names: Sequence[str] = (), *, write: bool = False) -> list[Finding]:
+    """Ask everything now, changing nothing (unless `write`: solvers and targets then try that they may write).
+
+    `names`: certificates, targets, solvers or issuers to narrow it to. Worst first.
+    """
+    config = desk.config
+    known = {*config.certificates, *config.targets, *config.solvers, *config.issuers}
+    for name in names:
+        if name not in known:
+            raise UsageError(f"nothing in the file is called {name}")
+    certificates = [c for c in config.certificates.values() if not names or c.name in names]
+    targets = {a.target for c in certificates for a in c.assignments} | ({*names} & {*config.targets})
+    issuers = {i for c in certificates for i in c.issuers} | ({*names} & {*config.issuers})
+    solvers = {*config.solvers} if certificates else ({*names} & {*config.solvers})
+    found = [
+        *(_dns(desk, c) for c in certificates),
+        *(_credentials(desk, f"target/{name}", write=write) for name in sorted(targets)),
+        *(_credentials(desk, f"solver/{name}", write=write) for name in sorted(solvers)),
+        *(_credentials(desk, f"issuer/{name}", write=write) for name in sorted(issuers)),
+        *(finding for c in certificates for finding in _caa(desk, c)),
+        *(finding for c in certificates for finding in _stores(desk, c)),
+        *_edges(desk, certificates),
+    ]
+    if not names:
+        found += [_vault(desk), _store(desk)]
+    for finding in found:
+        _remember(desk, finding)
+    order = (State.FAIL, State.WARN, State.OK)
+    return sorted(found, key=lambda finding: order.index(finding.state))
+
+
+def due_checks(desk: Desk) -> list[Line]:
+    """The daily credential checks whose time has come. One that changed its state is a line."""
+    now = desk.world.clock.now()
+    lines = []
+    for row in desk.store.due(now, kind="check"):
+        desk.store.set_due([replace(row, at=now + DAILY)])
+        kind, _, name = row.subject.partition("/")
+        declared = {"target": desk.config.targets, "solver": desk.config.solvers, "issuer": desk.config.issuers}[kind]
+        if name not in declared:
+            desk.store.clear_due("check", row.subject)
+            continue
+        finding = _credentials(desk, row.subject, write=False)
+        if _remember(desk, finding):
+            lines.append(Line(finding.state, f"{finding.kind} {finding.name}", finding.what))
+    return lines
+
+
+def observe(desk: Desk, skip: Collection[str] = ()) -> list[Line]:
+    """Look again, six-hourly, at the edges of what stands; an edge that serves something else is a finding."""
+    now = desk.world.clock.now()
+    lines = []
+    for row in desk.store.due(now, kind="observe"):
+        desk.store.set_due([DueRow("observe", row.subject, now + OBSERVE)])
+        certificate = desk.config.certificates.get(row.subject)
+        if certificate is None:
+            desk.store.clear_due("observe", row.subject)
+        elif certificate.name not in skip:
+            for finding in _observe(desk, certificate):
+                if _remember(desk, finding):
+                    lines.append(Line(finding.state, finding.name, finding.what))
+    return lines
+
+
+def _observe(desk: Desk, certificate: Certificate) -> Iterator[Finding]:
+    wanted = {v.wanted.id: v.wanted for v in desk.store.variants(certificate.name).values() if v.wanted}
+    rows = [
+        row
+        for row in desk.store.deployments(certificate.name)
+        if row.version_id in wanted and row.phase is Phase.COMMITTED
+    ]
+    for assignment in certificate.assignments:
+        mine = [row for row in rows if row.target == assignment.target]
+        if not mine:
+            continue
+        subject = f"{certificate.name} → {assignment.target}"
+        here = Assignment(certificate.name, assignment.target, tuple(row.name for row in mine))
+        version = wanted[mine[0].version_id]
+        try:
+            yield _compare(desk, subject, here, version)
+        except ProviderError as error:
+            yield Finding(State.WARN, "edge", subject, f"its edges are not known: {error.what}", error.hint or "")
+
+
+def _compare(desk: Desk, subject: str, assignment: Assignment, version: Version) -> Finding:
+    edges = desk.target(assignment.target).edges(assignment)
+    roots = Roots.of(version.roots_pem) if version.roots_pem else Roots.system()
+    bad = []
+    proven = 0
+    for name in assignment.names:
+        looks = desk.saga.look(edges, assignment, name, roots)
+        judgement = verify.judge(version, {}, looks, now=desk.world.clock.now(), deadline=None)
+        proven += judgement.proven
+        if judgement.looked_at and judgement.phase is not Phase.COMMITTED:
+            bad.append(f"{name}: {judgement.why}")
+    if bad:
+        hint = f"certbroker probe {assignment.certificate}; to put ours back: certbroker push {assignment.certificate} --target {assignment.target}"
+        desk.store.record(
+            drift := events.Drifted(
+                at=desk.world.clock.now(), certificate=assignment.certificate, target=assignment.target, cause=bad[0]
+            )
+        )
+        desk.emit(drift)
+        return Finding(State.FAIL, "edge", subject, "; ".join(bad), hint)
+    if not proven:
+        return Finding(State.WARN, "edge", subject, "no edge can be reached from here")
+    return Finding(State.OK, "edge", subject, f"serves {version.label} at {proven} looks")
+
+
+# ---- one question each -------------------------------------------------------------------------------------------------
+
+
+def _credentials(desk: Desk, subject: str, *, write: bool) -> Finding:
+    """Name, account, reach and end of one credential."""
+    kind, _, name = subject.partition("/")
+    ask: Callable[[], Standing | None] = {
+        "target": lambda: _target_standing(desk, name, write=write),
+        "solver": lambda: desk.challenges().solver(name).check(write=write),
+        "issuer": lambda: desk.issuer(name).check(),
+    }[kind]
+    try:
+        standing = ask()
+    except (Unavailable, IssuerUnavailable) as error:
+        return Finding(State.WARN, kind, name, error.what, error.hint or "the next check asks again")
+    except StoreError:
+        raise
+    except CertbrokerError as error:
+        place = {"target": desk.config.targets, "solver": desk.config.solvers}.get(kind, {}).get(name)
+        where = f" ({desk.config.file}:{place.line})" if place is not None and place.line else ""
+        hint = error.hint or f"put it right, then: certbroker check {name}"
+        return Finding(State.FAIL, kind, name, f"{error.what}{where}", hint)
+    if standing is None:
+        return Finding(State.OK, kind, name, "needs no credentials")
+    said = ", ".join(part for part in (standing.name, standing.account, standing.reach) if part) or "accepted"
+    remarks = list(standing.remarks)
+    if standing.ends is not None:
+        left = standing.ends - desk.world.clock.now()
+        said += f", ends {day(standing.ends)}"
+        if left < timedelta(0):
+            return Finding(State.FAIL, kind, name, f"{said}: it is over", "make a new one")
+        if left < timedelta(days=30):
+            remarks.append(f"the token ends {day(standing.ends)}")
+    if remarks:
+        return Finding(State.WARN, kind, name, f"{said}: {'; '.join(remarks)}")
+    return Finding(State.OK, kind, name, said)
+
+
+def _target_standing(desk: Desk, name: str, *, write: bool) -> Standing | None:
+    provider = desk.target(name).provider
+    return provider.check(write=write) if isinstance(provider, ChecksCredentials) else None
+
+
+def _dns(desk: Desk, certificate: Certificate) -> Finding:
+    """Where the proof of each name lands, and that it is ours to write there."""
+    now = served_now(desk.store, certificate.name)
+    landings = set()
+    for base in dict.fromkeys(base_name(name) for name in certificate.names):
+        try:
+            landing = desk.challenges().locate(base)
+        except NothingDone as error:
+            return Finding(State.FAIL, "dns", certificate.name, error.what, error.hint or "", now)
+        except ProviderError as error:
+            state = State.WARN if isinstance(error, Unavailable) else State.FAIL
+            return Finding(state, "dns", certificate.name, error.what, error.hint or "", now)
+        landings.add(f"{landing.zone} by {landing.solver}")
+    return Finding(State.OK, "dns", certificate.name, f"proven in {', '.join(sorted(landings))}")
+
+
+def _caa(desk: Desk, certificate: Certificate) -> Iterator[Finding]:
+    for issuer_name in certificate.issuers:
+        try:
+            problems = desk.issuer(issuer_name).caa_problems(certificate.names)
+        except CertbrokerError:
+            continue  # the issuer's own line says it
+        for problem in problems:
+            yield Finding(
+                State.FAIL if problem.forbids else State.WARN, "caa", certificate.name, problem.what, problem.hint
+            )
+
+
+def _stores(desk: Desk, certificate: Certificate) -> Iterator[Finding]:
+    """Whether another store writes to the same targets."""
+    for assignment in certificate.assignments:
+        try:
+            live = desk.saga.inspect(desk.target(assignment.target), assignment)
+        except ProviderError:
+            continue  # the target's own line says it
+        others = sorted({each.store for each in live.values() if each.store and each.store != desk.store.id})
+        if others:
+            what = f"{certificate.name} on {assignment.target} was written by the store {', '.join(others)}"
+            yield Finding(
+                State.FAIL, "store", assignment.target, what, "use that store ([store] url), or restore its backup"
+            )
+
+
+def _edges(desk: Desk, certificates: Sequence[Certificate]) -> Iterator[Finding]:
+    """How many edges of each target answer at all."""
+    for target in sorted({a.target for c in certificates for a in c.assignments}):
+        assignment = next(a for c in certificates for a in c.assignments if a.target == target)
+        try:
+            edges = desk.target(target).edges(assignment)
+            looks = desk.saga.look(edges, assignment, assignment.names[0], Roots.system())
+        except ProviderError:
+            continue
+        if not edges:
+            yield Finding(State.OK, "edge", target, "nobody can look at it from outside")
+            continue
+        answer = [look for look in looks if look.verdict is not Verdict.UNREACHABLE]
+        state = State.OK if len(answer) == len(looks) else State.WARN
+        silent = ", ".join(f"{look.edge} ({look.detail})" for look in looks if look.verdict is Verdict.UNREACHABLE)
+        what = f"{len(answer)} of {len(looks)} edges answer" + (f"; not {silent}" if silent else "")
+        yield Finding(state, "edge", target, what)
+
+
+def _vault(desk: Desk) -> Finding:
+    try:
+        count = 0
+        for kind, owner, box in desk.store.boxes():
+            desk.vault.unseal(desk.store.id, kind, owner, box)
+            count += 1
+        return Finding(State.OK, "vault", desk.vault.url, f"key {desk.vault.kid} opens {count} of {count} sealed keys")
+    except CertbrokerError as error:
+        return Finding(State.FAIL, "vault", "key", error.what, error.hint or "")
+
+
+def _store(desk: Desk) -> Finding:
+    busy = desk.store.leases()
+    free = "no run is under way" if not busy else f"{busy[0].holder} works on {busy[0].name}"
+    return Finding(
+        State.OK,
+        "store",
+        desk.store.id,
+        f"{desk.store.url}, schema current, {free}, looked at {minute(desk.world.clock.now())}",
+    )
+
+
+def _remember(desk: Desk, finding: Finding) -> bool:
+    """Into the store; True (and an event) if the state changed."""
+    now = desk.world.clock.now()
+    event = events.Checked(
+        at=now, subject=f"{finding.kind}/{finding.name}", state=finding.state.value, what=finding.what
+    )
+    changed = desk.store.put_finding(
+        finding.kind, finding.name, finding.state.value, finding.what, finding.hint or None, events=[event]
+    )
+    if changed:
+        desk.emit(event)
+    return changed

@@ -1,0 +1,148 @@
+"""What one run has at hand: the file, the store, and everything that is opened only when it is needed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from certbroker.challenges import Challenges
+from certbroker.config import Config, IssuerSettings, default_vault
+from certbroker.deploy import Saga, Target, open_target
+from certbroker.errors import UsageError
+from certbroker.events import Emit
+from certbroker.issuer import Issuer
+from certbroker.model import Certificate, Version
+from certbroker.secret import Secret, SecretRef
+from certbroker.store import Store
+from certbroker.vault import Vault
+from certbroker.world import World
+
+RUN_SECONDS: Final = 1800.0
+"""After this a run starts nothing new outside; the next one goes on."""
+
+
+@dataclass
+class Desk:
+    """Shared by the threads of one run. Only what is used is opened: a command resolves no secret it does not need."""
+
+    world: World
+    config: Config
+    store: Store
+    emit: Emit
+    patience: float = 30.0
+    deadline: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.deadline = self.world.clock.monotonic() + RUN_SECONDS
+        self._lock = threading.RLock()
+        self._secrets: dict[SecretRef, Secret] = {}
+        self._targets: dict[str, Target] = {}
+        self._issuers: dict[str, Issuer] = {}
+        self._vault: Vault | None = None
+        self._challenges: Challenges | None = None
+
+    def resolve(self, ref: SecretRef) -> Secret:
+        """At first use, once a run. Raises UsageError."""
+        with self._lock:
+            if ref not in self._secrets:
+                self._secrets[ref] = ref.resolve(self.world.environ)
+            return self._secrets[ref]
+
+    @property
+    def vault(self) -> Vault:
+        """Raises VaultError."""
+        with self._lock:
+            if self._vault is None:
+                url = self.config.vault or default_vault(self.world.environ)
+                self._vault = Vault.open(url, self.world.environ, self.config.path.parent)
+            return self._vault
+
+    def check_vault(self) -> None:
+        """Raise VaultError before anything is touched if the vault key is not the one that sealed this store."""
+        vault = self.vault
+        first = next(self.store.boxes(), None)
+        if first is not None:
+            kind, owner, box = first
+            vault.unseal(self.store.id, kind, owner, box)
+
+    def challenges(self) -> Challenges:
+        with self._lock:
+            if self._challenges is None:
+                self._challenges = Challenges(
+                    self.config.solvers,
+                    network=self.config.network,
+                    world=self.world,
+                    resolve=self.resolve,
+                    deadline=self.deadline,
+                )
+            return self._challenges
+
+    def target(self, name: str) -> Target:
+        with self._lock:
+            if name not in self._targets:
+                self._targets[name] = open_target(
+                    self.config.targets[name],
+                    config=self.config,
+                    world=self.world,
+                    store_id=self.store.id,
+                    deadline=self.deadline,
+                    resolve=self.resolve,
+                )
+            return self._targets[name]
+
+    def issuer(self, name: str) -> Issuer:
+        with self._lock:
+            if name not in self._issuers:
+                self._issuers[name] = self._open_issuer(self.config.issuers[name])
+            return self._issuers[name]
+
+    def _open_issuer(self, settings: IssuerSettings) -> Issuer:
+        return Issuer(
+            settings,
+            store=self.store,
+            vault=self.vault,
+            challenges=self.challenges(),
+            world=self.world,
+            network=self.config.network,
+            emit=self.emit,
+            deadline=self.deadline,
+            every=self.config.every,
+        )
+
+    def open_key(self, version: Version) -> Secret:
+        """The private key of a version. Raises VaultError."""
+        box = self.store.box("version", str(version.id))
+        if box is None:
+            raise UsageError(f"the store holds no key for {version.certificate} {version.label}")
+        return self.vault.unseal(self.store.id, "version", str(version.id), box)
+
+    @property
+    def saga(self) -> Saga:
+        return Saga(
+            store=self.store,
+            world=self.world,
+            emit=self.emit,
+            connect_to=self.config.network.connect_to,
+            open_key=self.open_key,
+            challenges=self.challenges,
+            patience=self.patience,
+        )
+
+    def certificate(self, name: str) -> Certificate:
+        """By the name in the file. Raises UsageError with the nearest name."""
+        if name in self.config.certificates:
+            return self.config.certificates[name]
+        raise UsageError(f"no certificate is called {name}", hint=nearest(name, self.config.certificates))
+
+
+def nearest(name: str, known: Mapping[str, Any]) -> str:
+    """A hint: what was probably meant, or all there is."""
+    import difflib
+
+    close = difflib.get_close_matches(name, known, n=1)
+    if close:
+        return f"did you mean {close[0]}?"
+    some = ", ".join(list(known)[:8])
+    return f"there is {some}{' and more' if len(known) > 8 else ''}" if known else "the file declares none"

@@ -1,0 +1,107 @@
+"""Gathering what the planner is handed: the store's knowledge, and what the platforms say where something is open."""
+
+from __future__ import annotations
+
+from certbroker.broker.desk import Desk
+from certbroker.errors import ProviderError
+from certbroker.model import Assignment, Certificate, KeyType, Live, Phase, Version
+from certbroker.plan import DeploymentFacts, Facts, TargetFacts, VariantFacts
+from certbroker.store import DeploymentRow
+
+Looked = dict[tuple[str, str], dict[str, Live] | str]
+"""What (certificate, target) said in this run, or why it could not be asked: one inspection a run."""
+
+
+def gather(desk: Desk, certificate: Certificate, looked: Looked, *, look: bool) -> Facts:
+    """Everything the store knows about `certificate`; with `look`, the targets that have something open are asked."""
+    config = desk.config
+    known = desk.store.variants(certificate.name)
+    variants: dict[KeyType, VariantFacts] = {}
+    for key_type in certificate.keys:
+        row = known.get(key_type)
+        wanted = row.wanted if row else None
+        variants[key_type] = VariantFacts(
+            wanted=wanted,
+            window=desk.store.window(wanted.id) if wanted else None,
+            finalized=row.finalized if row else None,
+            failures=row.failures if row else 0,
+            try_again=row.try_again if row else None,
+            error=row.error if row else None,
+            open_order=desk.store.open_order(certificate.name, key_type, rehearsal=False) is not None,
+        )
+    rows = desk.store.deployments(certificate.name)
+    targets = {
+        assignment.target: _target(desk, certificate, assignment, variants, rows, looked, look=look)
+        for assignment in certificate.assignments
+    }
+    return Facts(
+        now=desk.world.clock.now(),
+        every=config.every,
+        certificate=certificate,
+        variants=variants,
+        targets=targets,
+        profiles={name: issuer.profile for name, issuer in config.issuers.items()},
+        test_issuers=frozenset(name for name, issuer in config.issuers.items() if issuer.staging),
+    )
+
+
+def _target(
+    desk: Desk,
+    certificate: Certificate,
+    assignment: Assignment,
+    variants: dict[KeyType, VariantFacts],
+    rows: list[DeploymentRow],
+    looked: Looked,
+    *,
+    look: bool,
+) -> TargetFacts:
+    settings = desk.config.targets[assignment.target]
+    traits = desk.target(assignment.target).traits
+    key_type = next((key for key in certificate.keys if key in traits.key_types), None)
+    wanted = variants[key_type].wanted if key_type else None
+    deployments: dict[str, DeploymentFacts] = {}
+    for name in assignment.names:
+        here = [row for row in rows if row.target == assignment.target and row.name == name]
+        mine = [row for row in here if wanted is not None and row.version_id == wanted.id] or sorted(
+            here, key=lambda row: row.version_id
+        )
+        if mine:
+            row = mine[-1]
+            deployments[name] = DeploymentFacts(row.version_id, row.phase, row.try_again, row.deadline, row.why)
+    live: dict[str, Live] | None = None
+    trouble = None
+    if look and _open(assignment, wanted, deployments):
+        said = _ask(desk, assignment, looked)
+        live, trouble = (None, said) if isinstance(said, str) else (said, None)
+    return TargetFacts(
+        name=assignment.target,
+        key_types=traits.key_types,
+        accept_untrusted=settings.accept_untrusted,
+        most_names=traits.most_names,
+        deployments=deployments,
+        live=live,
+        trouble=trouble,
+    )
+
+
+def _open(assignment: Assignment, wanted: Version | None, deployments: dict[str, DeploymentFacts]) -> bool:
+    """Whether anything is left to do there (then the platform is asked first)."""
+    if wanted is None:
+        return True
+    for name in assignment.names:
+        known = deployments.get(name)
+        if known is None or known.version_id != wanted.id:
+            return True
+        if not known.phase.settled and known.phase not in (Phase.PUSHED, Phase.VERIFYING):
+            return True
+    return False
+
+
+def _ask(desk: Desk, assignment: Assignment, looked: Looked) -> dict[str, Live] | str:
+    place = (assignment.certificate, assignment.target)
+    if place not in looked:
+        try:
+            looked[place] = desk.saga.inspect(desk.target(assignment.target), assignment)
+        except ProviderError as error:
+            looked[place] = error.what
+    return looked[place]

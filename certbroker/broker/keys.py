@@ -1,0 +1,33 @@
+"""`vault check` and `vault rotate`: the sealed keys of a store and the key that opens them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from certbroker.broker.desk import Desk
+from certbroker.errors import VaultError
+
+
+@dataclass(frozen=True, slots=True)
+class KeyCheck:
+    """How many sealed keys the vault key opens; `closed` names those it does not."""
+
+    url: str
+    kid: str
+    sealed: int
+    opened: int
+    closed: tuple[str, ...] = ()
+
+
+def check_keys(desk: Desk) -> KeyCheck:
+    """Open every sealed key once. Raises VaultError if there is no vault key at all."""
+    vault = desk.vault
+    closed = []
+    count = 0
+    for kind, owner, box in desk.store.boxes():
+        count += 1
+        try:
+            vault.unseal(desk.store.id, kind, owner, box)
+        except VaultError:
+            closed.append(f"{kind} {owner}")
+    return KeyCheck(vault.url, vault.kid, count, count - len(closed), tuple(closed))

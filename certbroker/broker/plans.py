@@ -1,0 +1,58 @@
+"""`plan`: what a run would do, shown instead of carried out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from certbroker.broker.desk import Desk, nearest
+from certbroker.broker.facts import gather
+from certbroker.errors import UsageError
+from certbroker.model import Certificate
+from certbroker.plan import Plan, Selection, plan
+
+
+@dataclass(frozen=True, slots=True)
+class Plans:
+    """One plan a certificate, in the file's order, and what they cost together."""
+
+    plans: tuple[Plan, ...]
+    orders: int
+    pushes: int
+    foreign: int
+    """Pushes that wait for `--yes` because they would replace a certificate that is not ours."""
+    exit_code: int
+    """4 if something would change, 1 if something stands in the way, else 0."""
+
+
+def show(
+    desk: Desk, names: Sequence[str] = (), *, targets: Sequence[str] = (), offline: bool = False, yes: bool = False
+) -> Plans:
+    """Plan without touching anything. `offline`: the file against the store, no token and no network."""
+    for target in targets:
+        if target not in desk.config.targets:
+            raise UsageError(f"no target is called {target}", hint=nearest(target, desk.config.targets))
+    chosen = [desk.certificate(name) for name in names] or [
+        c for c in desk.config.certificates.values() if not targets or any(c.names_on(t) for t in targets)
+    ]
+    selection = Selection(
+        order=not targets,
+        targets=frozenset(targets) or None,
+        ignore_backoff=bool(names),
+        yes=yes,
+        store_id=desk.store.id,
+    )
+
+    def one(certificate: Certificate) -> Plan:
+        return plan(gather(desk, certificate, {}, look=not offline), selection)
+
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        plans = tuple(pool.map(one, chosen))
+    orders = sum(len(p.orders) for p in plans)
+    pushes = sum(len(p.pushes) for p in plans)
+    holds = [hold for p in plans for hold in p.holds]
+    foreign = sum(1 for hold in holds if hold.person and not hold.failed)
+    blocked = any(hold.failed and hold.person for hold in holds)
+    changes = bool(orders or pushes or foreign)
+    return Plans(plans, orders, pushes, foreign, 1 if blocked else 4 if changes else 0)

@@ -1,0 +1,324 @@
+"""Reconciling certificates with what is wanted: the one path that `renew`, `issue`, `push` and a night job share.
+
+For each certificate: take its lease, ask the CA when to renew, plan, order (all orders of the run in one batch), plan again,
+push and verify (targets in parallel), write down what is due next.
+"""
+
+from __future__ import annotations
+
+import threading
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Final, TypeVar
+
+from certbroker import events, policy
+from certbroker.broker.desk import Desk
+from certbroker.broker.facts import Looked, gather
+from certbroker.errors import CertbrokerError, LeaseHeld, RateLimited, StoreError, VaultError
+from certbroker.issuer import OrderRequest
+from certbroker.model import Assignment, Certificate, Version
+from certbroker.plan import Hold, Order, Plan, Push, Selection, Verify, plan
+from certbroker.store import DueRow, Lease
+
+LEASE_SECONDS: Final = 120.0
+WORKERS: Final = 8
+ASK_AGAIN: Final = timedelta(hours=6)
+"""When to ask a CA again that gave no renewal information."""
+
+OBSERVE: Final = timedelta(hours=6)
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass
+class Done:
+    """What became of one certificate in this run."""
+
+    certificate: str
+    held_by: str | None = None
+    ordered: list[Version] = field(default_factory=list)
+    order_errors: list[CertbrokerError] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+    """How long the order ("") and each target took."""
+    holds: list[Hold] = field(default_factory=list)
+    why: list[str] = field(default_factory=list)
+    pushed: list[str] = field(default_factory=list)
+    verified: list[str] = field(default_factory=list)
+    bugs: list[str] = field(default_factory=list)
+    rehearsal: bool = False
+
+
+class Reconciler:
+    """One run over a set of certificates."""
+
+    def __init__(self, desk: Desk, selection: Selection, *, refresh_windows: bool = False) -> None:
+        self._desk = desk
+        self._selection = selection
+        self._refresh = refresh_windows
+        self._looked: Looked = {}
+        self._done: dict[str, Done] = {}
+
+    def run(self, certificates: Sequence[Certificate]) -> list[Done]:
+        """Reconcile them. Every failure ends in the store and in the answer; only store and vault trouble is raised."""
+        with ExitStack() as stack:
+            leases = stack.enter_context(self._leases(certificates))
+            mine = [certificate for certificate in certificates if certificate.name in leases]
+            self._each(mine, self._ask_windows, _own_name)
+            plans = self._each(mine, lambda certificate: self._plan(certificate, order=True), _own_name)
+            if any(p.orders or p.pushes for p in plans):
+                self._desk.check_vault()
+            self._order([order for p in plans for order in p.orders])
+            after = self._each(mine, lambda certificate: self._plan(certificate, order=False), _own_name)
+            first = {p.certificate.name: p for p in plans}
+            for p in after:
+                self._remember_holds(first[p.certificate.name], p)
+            self._push(after, leases)
+            self._each(mine, self._set_due, _own_name)
+        return [self._done[certificate.name] for certificate in certificates]
+
+    # ---- leases ------------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _leases(self, certificates: Sequence[Certificate]) -> Iterator[dict[str, Lease]]:
+        """Take what is free; a heartbeat keeps it. A certificate that somebody else works on is left to him."""
+        store = self._desk.store
+        holder = f"{self._desk.world.host}, run {store.run}"
+        leases: dict[str, Lease] = {}
+        for certificate in certificates:
+            done = self._done[certificate.name] = Done(certificate.name)
+            try:
+                leases[certificate.name] = store.lease(f"certificate/{certificate.name}", holder, seconds=LEASE_SECONDS)
+            except LeaseHeld as held:
+                done.held_by = held.holder
+        stop = threading.Event()
+
+        def beat() -> None:
+            while not stop.wait(LEASE_SECONDS / 3):
+                for lease in leases.values():
+                    try:
+                        lease.extend()
+                    except (LeaseHeld, StoreError):  # found again by check() before the next outside write
+                        continue
+
+        heart = threading.Thread(target=beat, name="leases", daemon=True)
+        heart.start()
+        try:
+            yield leases
+        finally:
+            stop.set()
+            heart.join()
+            for lease in leases.values():
+                lease.release()
+
+    # ---- plan --------------------------------------------------------------------------------------------------------
+
+    def _plan(self, certificate: Certificate, *, order: bool) -> Plan:
+        s = self._selection
+        facts = gather(self._desk, certificate, self._looked, look=True)
+        chosen = Selection(
+            order=s.order and order,
+            by_hand=s.by_hand if order else None,
+            targets=s.targets,
+            ignore_backoff=s.ignore_backoff,
+            yes=s.yes,
+            store_id=self._desk.store.id,
+        )
+        return plan(facts, chosen)
+
+    def _ask_windows(self, certificate: Certificate) -> None:
+        """Ask the CA of each wanted version when to renew, where its last answer is due to be asked again (RFC 9773)."""
+        if not self._selection.order:
+            return
+        now = self._desk.world.clock.now()
+        for known in self._desk.store.variants(certificate.name).values():
+            version = known.wanted
+            if version is None or version.issuer not in self._desk.config.issuers:
+                continue
+            window = self._desk.store.window(version.id)
+            if window is None or window.ask_again <= now or self._refresh:
+                self._desk.issuer(version.issuer).window(version)
+
+    def _remember_holds(self, first: Plan, second: Plan) -> None:
+        """What is not done and why, as state: `status` and the exit code read it from the store."""
+        done = self._done[first.certificate.name]
+        held = [hold for hold in first.holds if hold.target is None] + list(second.holds)
+        done.holds = list(dict.fromkeys(held))
+        saga = self._desk.saga
+        for hold in done.holds:
+            if hold.target is None or hold.until is not None:
+                continue  # already in the store: a failed order or push with its next try
+            facts = gather(self._desk, first.certificate, self._looked, look=False)
+            accepted = facts.targets[hold.target].key_types
+            key_type = next((key for key in first.certificate.keys if key in accepted), first.certificate.keys[0])
+            version = facts.variants[key_type].wanted
+            names = first.certificate.names_on(hold.target)
+            if version is not None:
+                saga.hold(
+                    Assignment(first.certificate.name, hold.target, names),
+                    version,
+                    why=hold.why,
+                    hint=hold.hint,
+                    failed=hold.failed,
+                )
+            else:
+                now = self._desk.world.clock.now()
+                self._desk.store.order_failed(
+                    first.certificate.name, key_type, error=hold.why, hint=hold.hint, try_again=now
+                )
+
+    # ---- order -------------------------------------------------------------------------------------------------------
+
+    def _order(self, wanted: Sequence[Order]) -> None:
+        """All orders of the run, one batch an issuer."""
+        by_issuer: dict[str, list[Order]] = {}
+        for order in wanted:
+            by_issuer.setdefault(order.issuer, []).append(order)
+        for issuer, orders in by_issuer.items():
+            began = self._desk.world.clock.monotonic()
+            requests = [OrderRequest(o.certificate, o.key_type, o.names, o.why, o.replaces) for o in orders]
+            try:
+                results: Sequence[Version | CertbrokerError] = self._desk.issuer(issuer).obtain(requests)
+            except (StoreError, VaultError):
+                raise
+            except CertbrokerError as error:  # e.g. no account can be had: the same for all of them
+                results = [error] * len(orders)
+            seconds = self._desk.world.clock.monotonic() - began
+            for order, result in zip(orders, results, strict=True):
+                self._ordered(order, result, seconds)
+
+    def _ordered(self, order: Order, result: Version | CertbrokerError, seconds: float) -> None:
+        done = self._done[order.certificate]
+        done.seconds[""] = seconds
+        done.why.append(order.why)
+        if isinstance(result, Version):
+            done.ordered.append(result)
+            return
+        done.order_errors.append(result)
+        store = self._desk.store
+        failures = store.variant(order.certificate, order.key_type).failures + 1
+        wait = policy.order_backoff(failures, result.retry_after if isinstance(result, RateLimited) else None)
+        again = self._desk.world.clock.now() + wait
+        event = events.OrderFailed(
+            at=self._desk.world.clock.now(),
+            certificate=order.certificate,
+            key_type=order.key_type.value,
+            issuer=order.issuer,
+            error=result.what,
+            hint=result.hint,
+            try_again=again,
+        )
+        store.order_failed(
+            order.certificate, order.key_type, error=result.what, hint=result.hint, try_again=again, events=[event]
+        )
+        self._desk.emit(event)
+
+    # ---- push --------------------------------------------------------------------------------------------------------
+
+    def _push(self, plans: Sequence[Plan], leases: dict[str, Lease]) -> None:
+        """Targets in parallel, the certificates of one target one after the other: a slow one holds up nobody else."""
+        by_target: dict[str, list[Push | Verify]] = {}
+        for p in plans:
+            for step in (*p.pushes, *p.verifies):
+                by_target.setdefault(step.assignment.target, []).append(step)
+        self._each(
+            list(by_target.items()),
+            lambda item: self._one_target(item[0], item[1], leases),
+            lambda item: [step.assignment.certificate for step in item[1]],
+        )
+
+    def _one_target(self, name: str, steps: Sequence[Push | Verify], leases: dict[str, Lease]) -> None:
+        saga = self._desk.saga
+        target = self._desk.target(name)
+        clock = self._desk.world.clock
+        for step in steps:
+            certificate = step.assignment.certificate
+            done = self._done[certificate]
+            began = clock.monotonic()
+            if step.version is None:
+                continue  # the order it waits for did not come
+            if isinstance(step, Verify):
+                saga.verify(target, step.assignment, step.version)
+                done.verified.append(name)
+            else:
+                before = self._looked.get((certificate, name))
+                try:
+                    saga.push(
+                        target,
+                        step.assignment,
+                        step.version,
+                        before if isinstance(before, dict) else {},
+                        leases[certificate],
+                    )
+                except LeaseHeld as held:
+                    done.held_by = held.holder
+                    continue
+                done.pushed.append(name)
+            done.seconds[name] = clock.monotonic() - began
+
+    # ---- what is due next --------------------------------------------------------------------------------------------
+
+    def _set_due(self, certificate: Certificate) -> None:
+        facts = gather(self._desk, certificate, self._looked, look=False)
+        now = facts.now
+        moment = plan(facts, Selection(order=False, store_id=self._desk.store.id)).next_look
+        if any(facts.variants[key].wanted and facts.variants[key].window is None for key in certificate.keys):
+            moment = min(moment or now + ASK_AGAIN, now + ASK_AGAIN)
+        if moment is None:
+            moment = now + self._desk.config.every
+        rows = [DueRow("certificate", certificate.name, max(moment, now))]
+        if any(facts.variants[key].wanted for key in certificate.keys):
+            rows.append(DueRow("observe", certificate.name, now + OBSERVE))
+        store = self._desk.store
+        wanted = {v.wanted.id for v in facts.variants.values() if v.wanted}
+        for assignment in certificate.assignments:
+            here = facts.targets[assignment.target].deployments
+            mine = [here[name] for name in assignment.names if name in here]
+            if assignment.target in self._done[certificate.name].pushed and all(
+                d.phase.settled and d.version_id in wanted for d in mine
+            ):
+                grace = self._desk.target(assignment.target).traits.prune_grace
+                rows.append(DueRow("prune", f"{assignment.target}/{certificate.name}", now + grace))
+        store.set_due(rows)
+
+    def _each(self, items: Sequence[T], work: Callable[[T], R], certificates: Callable[[T], Sequence[str]]) -> list[R]:
+        """In parallel; one that meets a bug of ours does not stop the others (its certificates are marked)."""
+
+        def guarded(item: T) -> tuple[R] | None:
+            try:
+                return (work(item),)
+            except (StoreError, VaultError):
+                raise
+            except Exception as error:  # noqa: BLE001 - design section 11: per certificate and per target
+                for name in certificates(item):
+                    self._bug(name, error)
+                return None
+
+        if len(items) < 2:
+            found = [guarded(item) for item in items]
+        else:
+            with ThreadPoolExecutor(max_workers=WORKERS) as pool:
+                found = list(pool.map(guarded, items))
+        return [result[0] for result in found if result is not None]
+
+    def _bug(self, certificate: str, error: Exception) -> None:
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{Path(last.filename).name}:{last.lineno}"
+        event = events.Bug(
+            at=self._desk.world.clock.now(),
+            certificate=certificate,
+            error=f"{type(error).__name__}: {error}",
+            where=where,
+        )
+        self._done[certificate].bugs.append(f"{event.error} ({where})")
+        self._desk.store.record(event)
+        self._desk.emit(event)
+
+
+def _own_name(certificate: Certificate) -> tuple[str]:
+    return (certificate.name,)

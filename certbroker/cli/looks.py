@@ -1,0 +1,159 @@
+"""The commands that look: check, probe, status, history, explain."""
+
+from __future__ import annotations
+
+import click
+
+from certbroker.cli.app import Command, as_json
+from certbroker.cli.paper import Paper
+from certbroker.cli.runs import desk_of
+from certbroker.world import World
+
+
+@click.command(cls=Command)
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option(
+    "--write", is_flag=True, help="Also try that solvers and targets may write (a record is added and removed)."
+)
+@as_json
+@click.pass_context
+def check(ctx: click.Context, names: tuple[str, ...], write: bool, as_json: bool) -> int:
+    """Who are we, what may we do, what stands in the way: credentials, delegation, CAA, edges."""
+    from certbroker import broker
+
+    findings = broker.check(desk_of(ctx), names, write=write)
+    paper = Paper(ctx.find_root().obj)
+    failed = [finding for finding in findings if finding.state.value == "fail"]
+    if as_json:
+        paper.json({"findings": findings, "exit_code": 1 if failed else 0})
+        return 1 if failed else 0
+    paper.table(("", "", "", ""), [(paper.sign(f.state.value), f.kind, f.name, f.what) for f in findings])
+    for finding in failed:
+        paper.trouble(f"{finding.kind} {finding.name}: {finding.what}", finding.now, finding.hint)
+    paper.line(
+        f"{len(failed)} of {len(findings)} checks failed"
+        if failed
+        else f"all {len(findings)} checks passed or only remark something"
+    )
+    return 1 if failed else 0
+
+
+@click.command(cls=Command)
+@click.argument("name")
+@as_json
+@click.pass_context
+def probe(ctx: click.Context, name: str, as_json: bool) -> int:
+    """Look at every edge of certificate NAME now, by TLS handshake."""
+    from certbroker import broker
+
+    looks = broker.probe(desk_of(ctx), name)
+    paper = Paper(ctx.find_root().obj)
+    bad = [look for look in looks if look.state.value == "fail"]
+    if as_json:
+        paper.json({"looks": looks, "exit_code": 1 if bad else 0})
+        return 1 if bad else 0
+    paper.table(
+        ("", "target", "name", "edge", "serves"),
+        [(paper.sign(k.state.value), k.target, k.name, k.edge, k.what) for k in looks],
+    )
+    good = sum(1 for look in looks if look.state.value == "ok")
+    paper.line(
+        f"{good} of {len(looks)} looks see the wanted version"
+        if looks
+        else "nobody can look: no target of it has an edge"
+    )
+    return 1 if bad else 0
+
+
+@click.command(cls=Command)
+@as_json
+@click.pass_context
+def status(ctx: click.Context, as_json: bool) -> int:
+    """What is known, worst first: from the store alone, no network, no secret."""
+    from certbroker import broker
+    from certbroker.broker import day, minute
+
+    world: World = ctx.find_root().obj
+    config = broker.read_config(world, ctx.find_root().meta.get("certbroker.config"))
+    store = broker.open_store(world, config)
+    found = broker.status(store, config, world.clock.now())
+    paper = Paper(world)
+    if as_json:
+        paper.json(found)
+        return found.exit_code
+    paper.line(found.sentence)
+    paper.line()
+    heads = ("", "", "wanted", "until", "renews", *found.targets)
+    rows = []
+    for row in found.rows:
+        cells = [row.cells.get(target) for target in found.targets]
+        marks = [
+            f"{paper.sign(c.state.value).strip()} {c.label}".strip() if c else paper.sign("none").strip() for c in cells
+        ]
+        until = day(row.until) if row.until else "-"
+        renews = minute(row.renews) if row.renews else "-"
+        rows.append((paper.sign(row.state.value), row.name, row.wanted, until, renews, *marks))
+    if rows:
+        paper.table(heads, rows)
+    for row in found.rows:
+        if row.note:
+            paper.line(f"{paper.sign(row.state.value)} {row.name}: {row.note}")
+        for target, cell in row.cells.items():
+            if cell.why and cell.state.value in ("fail", "wait"):
+                paper.line(
+                    f"{paper.sign(cell.state.value)} {row.name} → {target}: {cell.why}    more: certbroker explain {row.name}"
+                )
+    for state, subject, what, hint in found.findings:
+        paper.line(f"{paper.sign(state.value)} {subject}: {what}" + (f"    hint: {hint}" if hint else ""))
+    for orphan in found.orphans:
+        paper.line(f"{paper.sign('none')} {orphan}")
+    return found.exit_code
+
+
+@click.command(cls=Command)
+@click.argument("certificate", required=False)
+@click.option("--target", metavar="TARGET", help="Only what happened there.")
+@click.option("--limit", default=40, show_default=True, help="The newest so many.")
+@as_json
+@click.pass_context
+def history(ctx: click.Context, certificate: str | None, target: str | None, limit: int, as_json: bool) -> int:
+    """What happened, newest last."""
+    from certbroker import broker
+    from certbroker.broker import minute, told
+
+    world: World = ctx.find_root().obj
+    config = broker.read_config(world, ctx.find_root().meta.get("certbroker.config"))
+    rows = broker.open_store(world, config).history(certificate=certificate, target=target, limit=limit)
+    paper = Paper(world)
+    if as_json:
+        paper.json({"history": list(reversed(rows))})
+        return 0
+    for row in reversed(rows):
+        about = f"{row.certificate}: " if row.certificate else ""
+        paper.line(f"{minute(row.at)}  {row.run or '-':<6}  {about}{told(row.kind, row.target, row.name, row.data)}")
+    if not rows:
+        paper.line("nothing has happened yet")
+    return 0
+
+
+@click.command(cls=Command)
+@click.argument("name")
+@as_json
+@click.pass_context
+def explain(ctx: click.Context, name: str, as_json: bool) -> int:
+    """Why a certificate, target, solver or issuer is as it is, and what happened to it last."""
+    from certbroker import broker
+
+    world: World = ctx.find_root().obj
+    config = broker.read_config(world, ctx.find_root().meta.get("certbroker.config"))
+    lines = broker.explain(broker.open_store(world, config), config, name, world.clock.now())
+    paper = Paper(world)
+    if as_json:
+        paper.json({"name": name, "lines": lines})
+        return 0
+    for line in lines:
+        paper.line(line)
+    return 0
+
+
+COMMANDS = (check, probe, status, history, explain)

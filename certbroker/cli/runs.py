@@ -1,0 +1,207 @@
+"""The commands that may change something: renew, issue, push; and plan, which shows what they would do."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from certbroker.cli.app import Command, as_json
+from certbroker.errors import UsageError
+from certbroker.world import World
+
+if TYPE_CHECKING:
+    from certbroker.broker import Desk, Report
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+class Seconds(click.ParamType[float]):
+    """A duration: `90s`, `10m`, `2h`."""
+
+    name = "DURATION"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, int | float):
+            return float(value)
+        found = re.fullmatch(r"(\d+)([smhd]?)", str(value))
+        if not found:
+            self.fail(f"{value!r} is not a duration such as 90s, 10m or 2h", param, ctx)
+        return float(int(found[1]) * _UNITS[found[2] or "s"])
+
+
+def desk_of(ctx: click.Context) -> Desk:
+    """The desk of this command line, with the listeners it asked for."""
+    from certbroker.broker import open_desk
+    from certbroker.telemetry import Story, debug_logging, fan_out
+
+    world: World = ctx.find_root().obj
+    verbose = ctx.find_root().meta.get("certbroker.verbose", 0)
+    if verbose > 1:
+        debug_logging(world.stderr)
+    listeners = [Story(world.stderr)] if verbose else []
+    return open_desk(world, ctx.find_root().meta.get("certbroker.config"), fan_out(listeners))
+
+
+def tell(ctx: click.Context, report: Report, *, as_json: bool) -> int:
+    """A report on paper; returns its exit code."""
+    from certbroker.broker import minute
+    from certbroker.cli.paper import Paper
+
+    paper = Paper(ctx.find_root().obj)
+    if as_json:
+        paper.json(report)
+        return report.exit_code
+    if report.entries:
+        paper.line(f"run {report.run} · file {report.digest[:7]} · store {report.store} · {minute(report.at)}")
+    for entry in report.entries:
+        paper.line(f"{entry.certificate} · {entry.heading}" if entry.heading else entry.certificate)
+        for line in entry.lines:
+            took = f"{line.seconds:8.1f} s" if line.seconds is not None else ""
+            paper.line(f" {paper.sign(line.state.value)} {line.subject:<20} {line.text:<44} {took}".rstrip())
+    for note in report.notes:
+        paper.line(f"note: {note}")
+    for trouble in report.troubles:
+        paper.trouble(trouble.what, trouble.now, trouble.hint, kind="wait" if trouble.wait else "error")
+    paper.line(
+        f"{report.summary} · run {report.run}, {report.seconds:.1f} s"
+        + (f" (exit {report.exit_code})" if report.exit_code else "")
+    )
+    return report.exit_code
+
+
+_reason = click.option("-m", "--reason", metavar="WHY", help="Why, for the history.")
+_yes = click.option("--yes", is_flag=True, help="Replace certificates that are not ours; asked for once.")
+_wait = click.option(
+    "--wait", type=Seconds(), metavar="DURATION", help="Stay and look at slow edges this long, e.g. 10m."
+)
+
+
+@click.command(cls=Command)
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@_yes
+@click.option("--refresh-ari", is_flag=True, help="Ask the CA for every renewal window now.")
+@_reason
+@as_json
+@click.pass_context
+def renew(
+    ctx: click.Context, names: tuple[str, ...], yes: bool, refresh_ari: bool, reason: str | None, as_json: bool
+) -> int:
+    """Do what is due and nothing else. This is what cron runs, every hour.
+
+    With NAMEs: reconcile those certificates now, whatever is due.
+    """
+    from certbroker import broker
+
+    return tell(
+        ctx, broker.renew(desk_of(ctx), names, yes=yes, refresh_windows=refresh_ari, reason=reason), as_json=as_json
+    )
+
+
+@click.command(cls=Command)
+@click.argument("name")
+@click.option("--staging", is_flag=True, help="Rehearse with a test CA: a version that no target ever gets.")
+@_wait
+@_reason
+@as_json
+@click.pass_context
+def issue(ctx: click.Context, name: str, staging: bool, wait: float | None, reason: str | None, as_json: bool) -> int:
+    """Order certificate NAME now, by hand, and push it."""
+    from certbroker import broker
+
+    return tell(ctx, broker.issue(desk_of(ctx), name, staging=staging, wait=wait, reason=reason), as_json=as_json)
+
+
+@click.command(cls=Command)
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option("--target", "targets", multiple=True, metavar="TARGET", help="Only to this target; may be repeated.")
+@_wait
+@_yes
+@_reason
+@as_json
+@click.pass_context
+def push(
+    ctx: click.Context,
+    names: tuple[str, ...],
+    targets: tuple[str, ...],
+    wait: float | None,
+    yes: bool,
+    reason: str | None,
+    as_json: bool,
+) -> int:
+    """Push the present versions to their targets again where they are not served. Orders nothing."""
+    from certbroker import broker
+
+    return tell(
+        ctx, broker.push(desk_of(ctx), names, targets=targets, wait=wait, yes=yes, reason=reason), as_json=as_json
+    )
+
+
+@click.command(cls=Command)
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option("--target", "targets", multiple=True, metavar="TARGET", help="Only for this target; may be repeated.")
+@click.option("--offline", is_flag=True, help="The file against what is known: no token, no network.")
+@click.option("--all", "everything", is_flag=True, help="Also list what needs nothing.")
+@click.option("--exit-code", is_flag=True, help="Exit 4 if something would change.")
+@as_json
+@click.pass_context
+def plan(
+    ctx: click.Context,
+    names: tuple[str, ...],
+    targets: tuple[str, ...],
+    offline: bool,
+    everything: bool,
+    exit_code: bool,
+    as_json: bool,
+) -> int:
+    """Show what renew would do, and why. Changes nothing."""
+    from certbroker import broker
+    from certbroker.broker import minute
+    from certbroker.cli.paper import Paper
+    from certbroker.plan import Hold, Order, Push
+
+    if offline and targets:
+        raise UsageError("--offline plans the whole file, not a target", hint="leave out --target")
+    desk = desk_of(ctx)
+    plans = broker.show(desk, names, targets=targets, offline=offline)
+    paper = Paper(ctx.find_root().obj)
+    code = plans.exit_code if plans.exit_code != 4 or exit_code else 0
+    if as_json:
+        paper.json(plans)
+        return code
+    for p in plans.plans:
+        if not p.steps and not p.remarks and not everything:
+            continue
+        paper.line(f"{p.certificate.name} · {', '.join(p.certificate.names)}")
+        for step in p.steps:
+            match step:
+                case Order():
+                    paper.line(f" + order   {step.issuer}, {step.key_type.value:<14} {step.why}")
+                case Push():
+                    label = step.version.label if step.version else "the new one"
+                    mark = "~" if step.foreign else "+"
+                    paper.line(f" {mark} push    {step.assignment.target:<16} {label:<12} {step.why}")
+                case Hold():
+                    until = f" until {minute(step.until)}" if step.until else ""
+                    sign = paper.sign("fail" if step.failed else "wait")
+                    paper.line(f" {sign} hold    {step.target or 'order':<16} {step.why}{until}")
+                    if step.hint:
+                        paper.line(f"   hint:   {step.hint}")
+                case _:
+                    paper.line(f" · verify  {step.assignment.target:<16} {step.version.label}")
+        for remark in p.remarks:
+            paper.line(f" · {remark}")
+        if not p.steps and p.next_look:
+            paper.line(f" · nothing to do until {minute(p.next_look)}")
+    paper.line(f"{plans.orders} orders, {plans.pushes} pushes, nothing removed.")
+    if plans.foreign:
+        paper.line(
+            f"{plans.foreign} more would replace a certificate that is not ours. To do it: certbroker renew --yes"
+        )
+    elif plans.orders or plans.pushes:
+        paper.line("To do it: certbroker renew")
+    return code
+
+
+COMMANDS = (plan, renew, issue, push)
