@@ -12,7 +12,7 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
 
 from certbroker.errors import UsageError
 
@@ -57,6 +57,17 @@ class Secret:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a Secret is not pickled")
+
+
+class Sealed(NamedTuple):
+    """A secret as it lies in the store: only the vault opens it, and the store need not know the vault.
+
+    `box` is the secret under a data key of its own; `wrapped` is that data key under the vault key called `kid`.
+    """
+
+    kid: str
+    wrapped: bytes
+    box: bytes
 
 
 @dataclass(frozen=True, slots=True)

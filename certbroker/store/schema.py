@@ -48,8 +48,21 @@ class Moment(TypeDecorator[datetime]):
         return None if value is None else value.replace(tzinfo=UTC)
 
 
+class Words(TypeDecorator[str]):
+    """Text from anywhere: what other programs said may hold a NUL or half a character, which PostgreSQL refuses."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        if value is None:
+            return None
+        return value.encode("utf-8", "replace").decode("utf-8").replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
 metadata = MetaData()
 
+_json = JSON(none_as_null=True)
 _serial = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by itself only for INTEGER
 
 meta = Table("meta", metadata, Column("key", String(40), primary_key=True), Column("value", Text, nullable=False))
@@ -70,7 +83,7 @@ declared = Table(
     metadata,
     Column("kind", String(16), primary_key=True),  # certificate | target
     Column("name", String(255), primary_key=True),
-    Column("data", JSON, nullable=False),
+    Column("data", _json, nullable=False),
     Column("gone", Moment),
     Index("declared_gone", "gone"),
 )
@@ -81,13 +94,13 @@ variant = Table(
     metadata,
     Column("certificate", String(255), primary_key=True),
     Column("key_type", String(16), primary_key=True),
-    Column("wanted", ForeignKey("version.id", use_alter=True)),
+    Column("wanted", ForeignKey("version.id")),
     Column("failures", Integer, nullable=False, default=0),
     Column("failing_since", Moment),
     Column("try_again", Moment),
     Column("finalized", Moment),
-    Column("error", Text),
-    Column("hint", Text),
+    Column("error", Words),
+    Column("hint", Words),
     Index("variant_failing", "failing_since"),
 )
 """What is ordered and renewed as one. `finalized` is the last time a CA was asked to sign, whatever came of it."""
@@ -103,8 +116,8 @@ version = Table(
     Column("profile", String(64)),
     Column("fingerprint", String(64), nullable=False, unique=True),
     Column("serial", String(64), nullable=False),
-    Column("issued_by", Text, nullable=False),
-    Column("names", JSON, nullable=False),
+    Column("issued_by", Words, nullable=False),
+    Column("names", _json, nullable=False),
     Column("starts", Moment, nullable=False),
     Column("ends", Moment, nullable=False),
     Column("chain_pem", Text, nullable=False),
@@ -121,7 +134,7 @@ sealed = Table(
     "sealed",
     metadata,
     Column("kind", String(16), primary_key=True),  # version | account | order
-    Column("owner", String(255), primary_key=True),  # the row's id, as text
+    Column("owner", String(400), primary_key=True),  # the row's id, as text
     Column("kid", String(64), nullable=False),
     Column("wrapped", LargeBinary, nullable=False),
     Column("box", LargeBinary, nullable=False),
@@ -141,7 +154,7 @@ issuer = Table(
     "issuer",
     metadata,
     Column("directory", String(255), primary_key=True),
-    Column("content", JSON, nullable=False),
+    Column("content", _json, nullable=False),
     Column("at", Moment, nullable=False),
 )
 """Cached ACME directories."""
@@ -155,19 +168,19 @@ acme_order = Table(
     Column("issuer", String(64), nullable=False),
     Column("directory", String(255), nullable=False),
     Column("account_uri", Text, nullable=False),
-    Column("names", JSON, nullable=False),
+    Column("names", _json, nullable=False),
     Column("profile", String(64)),
-    Column("replaces", Text),
+    Column("replaces", Words),
     Column("rehearsal", Boolean, nullable=False),
-    Column("why", Text, nullable=False),
+    Column("why", Words, nullable=False),
     Column("state", String(16), nullable=False),  # planned | placed | presented | answered | finalizing | done | failed
     Column("uri", Text),
-    Column("body", JSON),
+    Column("body", _json),
     Column("started", Moment, nullable=False),
     Column("updated", Moment, nullable=False),
     Column("expires", Moment),
     Column("version_id", ForeignKey("version.id")),
-    Column("error", Text),
+    Column("error", Words),
     Index("acme_order_open", "certificate", "key_type", "state"),
     Index("acme_order_state", "state"),
 )
@@ -185,7 +198,7 @@ published = Table(
     Column("zone", String(255), nullable=False),
     Column("name", String(255), nullable=False),
     Column("value", Text, nullable=False),
-    Column("handle", Text),
+    Column("handle", Words),
     Column("state", String(16), nullable=False),  # planned | present | removed
     Column("at", Moment, nullable=False),
     Index("published_state", "state"),
@@ -202,7 +215,7 @@ window = Table(
     Column("drawn", Moment, nullable=False),
     Column("asked_at", Moment, nullable=False),
     Column("ask_again", Moment, nullable=False),
-    Column("explanation_url", Text),
+    Column("explanation_url", Words),
 )
 
 deployment = Table(
@@ -215,17 +228,18 @@ deployment = Table(
     Column("key_type", String(16), nullable=False),
     Column("phase", String(16), nullable=False),
     Column("since", Moment, nullable=False),
-    Column("before", JSON),
-    Column("before_seen", JSON),
+    Column("before", _json),
+    Column("before_seen", _json),
     Column("restorable", String(16)),
     Column("pushed", Moment),
     Column("deadline", Moment),
     Column("failures", Integer, nullable=False, default=0),
     Column("try_again", Moment),
-    Column("why", Text),
-    Column("hint", Text),
-    Column("records", JSON),
+    Column("why", Words),
+    Column("hint", Words),
+    Column("records", _json),
     Index("deployment_certificate", "certificate", "target", "name"),
+    Index("deployment_place", "target", "name", "since"),
     Index("deployment_phase", "phase"),
 )
 """Version x target x name. `before` is what `inspect` said before the push, `before_seen` what each edge served."""
@@ -235,15 +249,16 @@ seen = Table(
     metadata,
     Column("target", String(64), primary_key=True),
     Column("name", String(255), primary_key=True),
-    Column("edge", String(255), primary_key=True),
+    Column("edge", String(320), primary_key=True),
     Column("certificate", String(255), nullable=False),
     Column("at", Moment, nullable=False),
     Column("verdict", String(16), nullable=False),
     Column("fingerprint", String(64)),
-    Column("issued_by", Text),
+    Column("issued_by", Words),
     Column("ends", Moment),
-    Column("detail", Text),
+    Column("detail", Words),
     Index("seen_certificate", "certificate"),
+    Index("seen_at", "at"),
 )
 """The last look at each edge."""
 
@@ -251,16 +266,17 @@ due = Table(
     "due",
     metadata,
     Column("kind", String(16), primary_key=True),
-    Column("subject", String(255), primary_key=True),
+    Column("subject", String(400), primary_key=True),
     Column("at", Moment, nullable=False),
     Index("due_at", "at"),
+    Index("due_kind", "kind", "at"),
 )
 """Everything that happens by itself. kind: certificate | window | observe | check | prune; subject: what it is about."""
 
 lease = Table(
     "lease",
     metadata,
-    Column("name", String(255), primary_key=True),
+    Column("name", String(400), primary_key=True),
     Column("holder", String(255), nullable=False),
     Column("fence", BigInteger, nullable=False),
     Column("expires", Moment, nullable=False),
@@ -270,10 +286,10 @@ finding = Table(
     "finding",
     metadata,
     Column("kind", String(16), primary_key=True),  # target | solver | issuer | dns | vault | store
-    Column("name", String(255), primary_key=True),
+    Column("name", String(400), primary_key=True),
     Column("state", String(8), nullable=False),  # ok | warn | fail
-    Column("what", Text, nullable=False),
-    Column("hint", Text),
+    Column("what", Words, nullable=False),
+    Column("hint", Words),
     Column("since", Moment, nullable=False),
     Column("at", Moment, nullable=False),
     Index("finding_state", "state"),
@@ -286,13 +302,13 @@ run = Table(
     Column("id", String(16), primary_key=True),
     Column("started", Moment, nullable=False),
     Column("ended", Moment),
-    Column("command", String(255), nullable=False),
+    Column("command", Words, nullable=False),
     Column("host", String(255), nullable=False),
     Column("actor", String(255), nullable=False),
-    Column("reason", Text),
+    Column("reason", Words),
     Column("digest", String(64), nullable=False),
     Column("exit_code", Integer),
-    Column("summary", Text),
+    Column("summary", Words),
     Index("run_started", "started"),
 )
 
@@ -306,7 +322,8 @@ history = Table(
     Column("certificate", String(255)),
     Column("target", String(64)),
     Column("name", String(255)),
-    Column("data", JSON, nullable=False),
+    Column("data", _json, nullable=False),
     Index("history_at", "at"),
     Index("history_certificate", "certificate", "at"),
+    Index("history_target", "target", "at"),
 )

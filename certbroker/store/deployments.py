@@ -1,0 +1,108 @@
+"""Deployments: one version on one target for one name, with its phase."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from sqlalchemy import Row, Select, func, select
+
+from certbroker.events import Event
+from certbroker.model import KeyType, Phase, Restorable, Version
+from certbroker.store import schema
+from certbroker.store.engine import upsert
+from certbroker.store.history import History
+from certbroker.store.rows import DeploymentRow, decode_live, decode_records, encode_live, encode_records
+from certbroker.store.versions import as_version
+
+_table: Final = schema.deployment
+_SETTLED: Final = tuple(phase.value for phase in Phase if phase.settled)
+_UNSETTLED: Final = tuple(phase.value for phase in Phase if not phase.settled)
+_wanted: Final = _table.join(schema.variant, schema.variant.c.wanted == _table.c.version_id)
+
+
+class Deployments(History):
+    """Written before and after every call to a target."""
+
+    def put_deployments(self, rows: Sequence[DeploymentRow], events: Sequence[Event] = ()) -> None:
+        """Insert or replace, all of them or none."""
+        with self.writing(events) as connection:
+            upsert(connection, _table, [_as_row(row) for row in rows])
+
+    def deployments(self, certificate: str) -> list[DeploymentRow]:
+        """Of every version of it: newest version first, then by target and name."""
+        statement = select(_table).where(_table.c.certificate == certificate)
+        return self._many(statement.order_by(_table.c.version_id.desc(), _table.c.target, _table.c.name))
+
+    def deployment(self, version_id: int, target: str, name: str) -> DeploymentRow | None:
+        found = self._many(
+            select(_table).where(_table.c.version_id == version_id, _table.c.target == target, _table.c.name == name)
+        )
+        return found[0] if found else None
+
+    def unsettled(self) -> list[DeploymentRow]:
+        """Of wanted versions, what is neither committed nor delivered."""
+        statement = select(_table).select_from(_wanted).where(_table.c.phase.in_(_UNSETTLED))
+        return self._many(statement.order_by(_table.c.certificate, _table.c.target, _table.c.name))
+
+    def count_deployments(self) -> dict[Phase, int]:
+        """Of wanted versions, by phase."""
+        statement = select(_table.c.phase, func.count().label("many")).select_from(_wanted).group_by(_table.c.phase)
+        return {Phase(row.phase): row.many for row in self.rows(statement)}
+
+    def last_committed(self, target: str, name: str) -> Version | None:
+        """The version that was last proven there or, where there is no edge to look at, delivered."""
+        return self._last(target, name, _table.c.phase.in_(_SETTLED), _table.c.since)
+
+    def last_pushed(self, target: str, name: str) -> Version | None:
+        """The version whose push the platform last accepted, proven or not."""
+        return self._last(target, name, _table.c.pushed.is_not(None), _table.c.pushed)
+
+    def _last(self, target: str, name: str, condition: Any, moment: Any) -> Version | None:
+        row = self.row(
+            select(schema.version)
+            .join(_table, _table.c.version_id == schema.version.c.id)
+            .where(_table.c.target == target, _table.c.name == name, condition)
+            .order_by(moment.desc(), schema.version.c.id.desc())
+            .limit(1)
+        )
+        return None if row is None else as_version(row)
+
+    def _many(self, statement: Select[Any]) -> list[DeploymentRow]:
+        return [_as_deployment(row) for row in self.rows(statement)]
+
+
+def _as_row(row: DeploymentRow) -> dict[str, Any]:
+    return {
+        "version_id": row.version_id,
+        "target": row.target,
+        "name": row.name,
+        "certificate": row.certificate,
+        "key_type": row.key_type.value,
+        "phase": row.phase.value,
+        "since": row.since,
+        "before": encode_live(row.before),
+        "before_seen": dict(row.before_seen),
+        "restorable": None if row.restorable is None else row.restorable.value,
+        "pushed": row.pushed,
+        "deadline": row.deadline,
+        "failures": row.failures,
+        "try_again": row.try_again,
+        "why": row.why,
+        "hint": row.hint,
+        "records": encode_records(row.records),
+    }
+
+
+def _as_deployment(row: Row[Any]) -> DeploymentRow:
+    return DeploymentRow(
+        **{
+            **row._mapping,
+            "key_type": KeyType(row.key_type),
+            "phase": Phase(row.phase),
+            "before": decode_live(row.before),
+            "before_seen": row.before_seen or {},
+            "restorable": None if row.restorable is None else Restorable(row.restorable),
+            "records": decode_records(row.records),
+        }
+    )

@@ -1,0 +1,110 @@
+"""Runs and history. Every other noun of the store builds on this: what changes is recorded in the same transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+
+from sqlalchemy import Connection, insert, select, update
+
+from certbroker.events import Event
+from certbroker.store import schema
+from certbroker.store.engine import Database
+from certbroker.store.rows import HistoryRow, RunRow
+from certbroker.world import Clock
+
+
+class History(Database):
+    """A database with a clock, the run that is under way, and what happened."""
+
+    def __init__(self, url: str, clock: Clock) -> None:
+        super().__init__(url)
+        self._clock = clock
+        self.run: str | None = None
+        """The run under way; every event recorded meanwhile carries it."""
+
+    def now(self) -> datetime:
+        """The clock's time. Leases alone go by the database's."""
+        return self._clock.now()
+
+    @contextmanager
+    def writing(self, events: Sequence[Event] = ()) -> Iterator[Connection]:
+        """One transaction, `events` in it. Raises StoreError, and then nothing was written."""
+        with self.transaction() as connection:
+            yield connection
+            self.append(connection, events)
+
+    def append(self, connection: Connection, events: Sequence[Event]) -> None:
+        """Put `events` into the history within a transaction that is under way."""
+        if events:
+            connection.execute(
+                insert(schema.history),
+                [
+                    {
+                        "at": event.at,
+                        "run": self.run,
+                        "kind": event.kind,
+                        "certificate": event.certificate,
+                        "target": event.target,
+                        "name": event.name,
+                        "data": event.data(),
+                    }
+                    for event in events
+                ],
+            )
+
+    def record(self, *events: Event) -> None:
+        """Events that change nothing else."""
+        if events:
+            with self.writing(events):
+                pass
+
+    def begin_run(
+        self, id: str, *, command: str, actor: str, host: str, reason: str | None, digest: str, started: datetime
+    ) -> None:
+        """From now on, events belong to this run."""
+        with self.writing() as connection:
+            connection.execute(
+                insert(schema.run).values(
+                    id=id, command=command, actor=actor, host=host, reason=reason, digest=digest, started=started
+                )
+            )
+        self.run = id
+
+    def end_run(self, id: str, *, exit_code: int, summary: str) -> None:
+        """It ended with this exit code and this sentence."""
+        with self.writing() as connection:
+            connection.execute(
+                update(schema.run)
+                .where(schema.run.c.id == id)
+                .values(ended=self.now(), exit_code=exit_code, summary=summary)
+            )
+
+    def runs(self, limit: int = 20) -> list[RunRow]:
+        """Newest first."""
+        table = schema.run
+        rows = self.rows(select(table).order_by(table.c.started.desc(), table.c.id.desc()).limit(limit))
+        return [RunRow(**row._mapping) for row in rows]
+
+    def history(
+        self,
+        *,
+        certificate: str | None = None,
+        target: str | None = None,
+        kind: str | None = None,
+        since: datetime | None = None,
+        limit: int = 100,
+    ) -> list[HistoryRow]:
+        """Newest first; what is given narrows it."""
+        table = schema.history
+        statement = select(table).order_by(table.c.at.desc(), table.c.id.desc()).limit(limit)
+        if certificate is not None:
+            statement = statement.where(table.c.certificate == certificate)
+        if target is not None:
+            statement = statement.where(table.c.target == target)
+        if kind is not None:
+            statement = statement.where(table.c.kind == kind)
+        if since is not None:
+            statement = statement.where(table.c.at >= since)
+        return [HistoryRow(**row._mapping) for row in self.rows(statement)]

@@ -1,0 +1,38 @@
+"""The last look at each edge."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import func, select
+
+from certbroker.events import Event
+from certbroker.store import schema
+from certbroker.store.engine import upsert
+from certbroker.store.history import History
+from certbroker.store.rows import SeenRow
+
+_table: Final = schema.seen
+
+
+class Looks(History):
+    """What was really served, and when somebody looked."""
+
+    def see(self, rows: Sequence[SeenRow], events: Sequence[Event] = ()) -> None:
+        """A new look takes the place of the last one at the same edge for the same name."""
+        with self.writing(events) as connection:
+            upsert(connection, _table, [asdict(row) for row in rows])
+
+    def seen(self, certificate: str) -> list[SeenRow]:
+        """By target, name and edge."""
+        statement = select(_table).where(_table.c.certificate == certificate)
+        rows = self.rows(statement.order_by(_table.c.target, _table.c.name, _table.c.edge))
+        return [SeenRow(**row._mapping) for row in rows]
+
+    def last_look(self) -> datetime | None:
+        """When any edge was last looked at."""
+        row = self.row(select(func.max(_table.c.at).label("at")))
+        return None if row is None else row.at

@@ -1,0 +1,229 @@
+"""Variants and versions: what was issued, what is wanted, and how ordering it went."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import Connection, Row, Select, func, insert, select, update
+
+from certbroker.errors import StoreError
+from certbroker.events import Event
+from certbroker.model import KeyType, Lifetime, Version
+from certbroker.secret import Sealed
+from certbroker.store import schema
+from certbroker.store.boxes import Boxes
+from certbroker.store.engine import upsert
+from certbroker.store.rows import NewVersion, Variant
+
+_version: Final = schema.version
+_variant: Final = schema.variant
+
+NewEvents = Sequence[Event] | Callable[[Version], Sequence[Event]]
+"""Events of a version that gets its number only now."""
+
+
+class Versions(Boxes):
+    """Per certificate and key type, versions count from 1 and one is wanted."""
+
+    def variant(self, certificate: str, key_type: KeyType) -> Variant:
+        """As it stands; one that was never ordered has all defaults."""
+        row = self.row(_variants(certificate).where(_variant.c.key_type == key_type.value))
+        return Variant(certificate, key_type) if row is None else _as_variant(row)
+
+    def variants(self, certificate: str) -> Mapping[KeyType, Variant]:
+        """Those that were ever ordered, by key type."""
+        rows = self.rows(_variants(certificate).order_by(_variant.c.key_type))
+        return {found.key_type: found for found in map(_as_variant, rows)}
+
+    def mark_finalizing(self, certificate: str, key_type: KeyType, events: Sequence[Event] = ()) -> None:
+        """A CA is about to be asked to sign. Written before the request, so that no crash gets under the least interval."""
+        self._change(certificate, key_type, events, finalized=self.now())
+
+    def order_failed(
+        self,
+        certificate: str,
+        key_type: KeyType,
+        *,
+        error: str,
+        hint: str | None,
+        try_again: datetime | None,
+        events: Sequence[Event] = (),
+    ) -> None:
+        """One more failure in a row."""
+        row = {"certificate": certificate, "key_type": key_type.value, "error": error, "hint": hint}
+        with self.writing(events) as connection:
+            upsert(connection, _variant, [{**row, "try_again": try_again, "failures": 0}], keep=["failures"])
+            connection.execute(
+                update(_variant)
+                .where(_variant.c.certificate == certificate, _variant.c.key_type == key_type.value)
+                .values(
+                    failures=_variant.c.failures + 1,
+                    failing_since=func.coalesce(_variant.c.failing_since, self.now()),
+                )
+            )
+
+    def order_cleared(self, certificate: str, key_type: KeyType, events: Sequence[Event] = ()) -> None:
+        """It does not fail any more."""
+        self._change(certificate, key_type, events, **_CLEAR)
+
+    def add_version(
+        self,
+        draft: NewVersion,
+        make_box: Callable[[int], Sealed],
+        *,
+        order_id: int | None = None,
+        events: NewEvents = (),
+    ) -> Version:
+        """Keep what a CA signed, whole or not at all: version, sealed key, wanted (unless a rehearsal), order done.
+
+        Args:
+            make_box: seals the key for the new version's id; called inside the transaction, so it must not use the store.
+            order_id: the journal's order that ends here; its own sealed key ("order", id) goes.
+
+        Raises:
+            StoreError: also if this very certificate is held already.
+        """
+        with self.writing() as connection:
+            if self.first(connection, select(_version.c.id).where(_version.c.fingerprint == draft.fingerprint)):
+                raise StoreError(f"the store holds the certificate {draft.fingerprint[:12]} already")
+            # The variant's row comes first and is locked: two writers cannot give out one number.
+            self._set(connection, draft.certificate, draft.key_type, {} if draft.rehearsal else _CLEAR)
+            same = (_version.c.certificate == draft.certificate) & (_version.c.key_type == draft.key_type.value)
+            newest = self.first(connection, select(func.max(_version.c.number).label("number")).where(same))
+            number = ((newest.number if newest else None) or 0) + 1
+            new_id = connection.execute(
+                insert(_version).values(**_as_row(draft), number=number, made=self.now()).returning(_version.c.id)
+            ).scalar_one()
+            self._put_box(connection, "version", str(new_id), make_box(new_id))
+            if not draft.rehearsal:
+                self._set(connection, draft.certificate, draft.key_type, {"wanted": new_id})
+            if order_id is not None:
+                order = schema.acme_order
+                connection.execute(
+                    update(order)
+                    .where(order.c.id == order_id)
+                    .values(state="done", version_id=new_id, updated=self.now(), error=None)
+                )
+                self._drop_box(connection, "order", str(order_id))
+            row = self.first(connection, select(_version).where(_version.c.id == new_id))
+            assert row is not None
+            made = as_version(row)
+            self.append(connection, events(made) if callable(events) else events)
+        return made
+
+    def version(self, id: int) -> Version | None:
+        return self._one(_version.c.id == id)
+
+    def by_fingerprint(self, fingerprint: str) -> Version | None:
+        return self._one(_version.c.fingerprint == fingerprint)
+
+    def versions(self, certificate: str, key_type: KeyType | None = None) -> list[Version]:
+        """Newest first, rehearsals included."""
+        statement = select(_version).where(_version.c.certificate == certificate).order_by(_version.c.id.desc())
+        if key_type is not None:
+            statement = statement.where(_version.c.key_type == key_type.value)
+        return [as_version(row) for row in self.rows(statement)]
+
+    def all_fingerprints(self, certificate: str) -> frozenset[str]:
+        """Of every version held."""
+        rows = self.rows(select(_version.c.fingerprint).where(_version.c.certificate == certificate))
+        return frozenset(row.fingerprint for row in rows)
+
+    def revoked(self, version_id: int, at: datetime, events: Sequence[Event] = ()) -> None:
+        """The CA revoked it at `at`; the first time told stands."""
+        with self.writing(events) as connection:
+            connection.execute(
+                update(_version)
+                .where(_version.c.id == version_id, _version.c.revoked_at.is_(None))
+                .values(revoked_at=at)
+            )
+
+    def _one(self, condition: Any) -> Version | None:
+        row = self.row(select(_version).where(condition))
+        return None if row is None else as_version(row)
+
+    def _change(self, certificate: str, key_type: KeyType, events: Sequence[Event], **values: Any) -> None:
+        with self.writing(events) as connection:
+            self._set(connection, certificate, key_type, values)
+
+    def _set(self, connection: Connection, certificate: str, key_type: KeyType, values: Mapping[str, Any]) -> None:
+        row = {"certificate": certificate, "key_type": key_type.value, "failures": 0, **values}
+        upsert(connection, _variant, [row], keep=[] if "failures" in values or not values else ["failures"])
+
+
+_CLEAR: Final[Mapping[str, Any]] = {
+    "failures": 0,
+    "failing_since": None,
+    "try_again": None,
+    "error": None,
+    "hint": None,
+}
+
+
+def as_version(row: Row[Any], prefix: str = "") -> Version:
+    """From its columns, which may carry a prefix in a join."""
+    of = row._mapping
+    return Version(
+        id=of[prefix + "id"],
+        certificate=of[prefix + "certificate"],
+        key_type=KeyType(of[prefix + "key_type"]),
+        number=of[prefix + "number"],
+        issuer=of[prefix + "issuer"],
+        profile=of[prefix + "profile"],
+        fingerprint=of[prefix + "fingerprint"],
+        serial=int(of[prefix + "serial"], 16),
+        issued_by=of[prefix + "issued_by"],
+        names=tuple(of[prefix + "names"]),
+        lifetime=Lifetime(of[prefix + "starts"], of[prefix + "ends"]),
+        chain_pem=of[prefix + "chain_pem"],
+        roots_pem=of[prefix + "roots_pem"],
+        trusted=of[prefix + "trusted"],
+        rehearsal=of[prefix + "rehearsal"],
+        account_uri=of[prefix + "account_uri"],
+        revoked_at=of[prefix + "revoked_at"],
+    )
+
+
+def _as_row(draft: NewVersion) -> dict[str, Any]:
+    return {
+        "certificate": draft.certificate,
+        "key_type": draft.key_type.value,
+        "issuer": draft.issuer,
+        "profile": draft.profile,
+        "fingerprint": draft.fingerprint,
+        "serial": f"{draft.serial:x}",
+        "issued_by": draft.issued_by,
+        "names": list(draft.names),
+        "starts": draft.lifetime.starts,
+        "ends": draft.lifetime.ends,
+        "chain_pem": draft.chain_pem,
+        "roots_pem": draft.roots_pem,
+        "trusted": draft.trusted,
+        "rehearsal": draft.rehearsal,
+        "account_uri": draft.account_uri,
+    }
+
+
+_V: Final = "v_"
+
+
+def _variants(certificate: str) -> Select[Any]:
+    wanted = [column.label(_V + column.name) for column in _version.c]
+    joined = _variant.outerjoin(_version, _variant.c.wanted == _version.c.id)
+    return select(_variant, *wanted).select_from(joined).where(_variant.c.certificate == certificate)
+
+
+def _as_variant(row: Row[Any]) -> Variant:
+    return Variant(
+        certificate=row.certificate,
+        key_type=KeyType(row.key_type),
+        wanted=None if row.wanted is None else as_version(row, _V),
+        failures=row.failures,
+        failing_since=row.failing_since,
+        try_again=row.try_again,
+        finalized=row.finalized,
+        error=row.error,
+        hint=row.hint,
+    )
