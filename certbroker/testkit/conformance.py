@@ -221,6 +221,7 @@ class ProviderConformance:
         assert all(record.name and record.type and all(record.values) for record in outcome.records)
         assert outcome.records
         assert {waiting[name] for name in rig.names[1:]} == {Done()}
+        assert rig.push(rig.first)[rig.names[0]] == outcome, "it still waits, and a second push must say so"
 
     # ---- restore and prune -------------------------------------------------------------------------------------------
 
