@@ -147,7 +147,7 @@ def authorization(token: Secret) -> Mapping[str, Secret]:
     macaroons = [part for part in parts if part.startswith(_MACAROONS)]
     value = f"FlyV1 {','.join(macaroons)}" if macaroons else f"Bearer {value}"
     secret = value.partition(" ")[2]
-    if not secret or not secret.isascii() or not secret.isprintable() or " " in secret:
+    if not any(parts) or not secret.isascii() or not secret.isprintable() or " " in secret:
         raise CredentialsRejected(
             "the Fly token has characters that no token has", hint="copy it again: fly tokens create deploy -a APP"
         )

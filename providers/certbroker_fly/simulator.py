@@ -328,7 +328,8 @@ class FlySimulator(Simulator):
         """One a second per app and action, a burst of three (Fly's documented limits)."""
         if not self.quirks.rate_limit:
             return None
-        action = " ".join([request.method, str(len(rest)), *rest[2:]])
+        collection = len(rest) < 2 or (request.method == "POST" and len(rest) == 2)
+        action = " ".join([request.method, *(rest if collection else ["hostname", *rest[2:]])])
         now = self._clock.now()
         longest = now - timedelta(seconds=2)
         ready = max(self._calls.get((app.name, action), longest), longest)
