@@ -20,22 +20,36 @@ def prepare(database: Database) -> str:
     if database.file is not None:
         make_file(database.file)
     with database.reading() as connection:
-        found = revision(connection, database.url)
-        if found == schema.REVISION:
+        if revision(connection, database.url) == schema.REVISION:
             return store_id(connection, database.url)
     with database.transaction() as connection:
-        if not database.sqlite:
-            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
-        found = revision(connection, database.url)  # again: another process may have been quicker
-        if found != schema.REVISION:
-            _migrate(connection, found, database.url)
-        return store_id(connection, database.url) if found else _name_it(connection)
+        if migrate(connection, database.url):
+            connection.execute(insert(schema.meta).values(key="id", value=secrets.token_hex(4)))
+        return store_id(connection, database.url)
+
+
+def migrate(connection: Connection, url: str) -> bool:
+    """Bring it to our revision within a transaction that is under way. True if the tables are new. Raises StoreError."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
+    found = revision(connection, url)
+    if found == schema.REVISION:
+        return False
+    from certbroker.store.migrations.run import known, upgrade
+
+    if found is not None and found not in known():
+        raise StoreError(
+            f"the store {url} was written by a newer certbroker (revision {found}, this one knows {schema.REVISION})",
+            hint="upgrade certbroker on this machine: pip install --upgrade certbroker",
+        )
+    upgrade(connection)
+    return found is None
 
 
 def revision(connection: Connection, url: str) -> str | None:
     """The revision it is at; None if it is empty. Raises StoreError if it is something else's."""
     tables = set(inspect(connection).get_table_names())
-    if "alembic_version" in tables and "meta" in tables:
+    if {"alembic_version", schema.meta.name} <= tables:
         found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
         if found is not None:
             return str(found)
@@ -52,20 +66,3 @@ def store_id(connection: Connection, url: str) -> str:
     if found is None:
         raise StoreError(f"the store {url} has no id", hint="put a backup back: certbroker restore FILE")
     return str(found)
-
-
-def _name_it(connection: Connection) -> str:
-    made = secrets.token_hex(4)
-    connection.execute(insert(schema.meta).values(key="id", value=made))
-    return made
-
-
-def _migrate(connection: Connection, found: str | None, url: str) -> None:
-    from certbroker.store.migrations.run import known, upgrade
-
-    if found is not None and found not in known():
-        raise StoreError(
-            f"the store {url} was written by a newer certbroker (revision {found}, this one knows {schema.REVISION})",
-            hint="upgrade certbroker on this machine: pip install --upgrade certbroker",
-        )
-    upgrade(connection)

@@ -58,6 +58,19 @@ class Deployments(History):
         """The version whose push the platform last accepted, proven or not."""
         return self._last(target, name, _table.c.pushed.is_not(None), _table.c.pushed)
 
+    def kept_fingerprints(self, certificate: str, target: str) -> frozenset[str]:
+        """What a pruning of that target must leave there: what is wanted, and per name what was last pushed or proven."""
+        version, variant = schema.version, schema.variant
+        wanted = select(version.c.fingerprint).join(variant, variant.c.wanted == version.c.id)
+        rows = self.rows(wanted.where(variant.c.certificate == certificate))
+        names = self.rows(
+            select(_table.c.name).where(_table.c.certificate == certificate, _table.c.target == target).distinct()
+        )
+        placed = [(self.last_pushed(target, row.name), self.last_committed(target, row.name)) for row in names]
+        return frozenset(
+            {row.fingerprint for row in rows} | {one.fingerprint for pair in placed for one in pair if one is not None}
+        )
+
     def _last(self, target: str, name: str, condition: Any, moment: Any) -> Version | None:
         row = self.row(
             select(schema.version)

@@ -20,10 +20,17 @@ _table: Final = schema.due
 class Due(History):
     """One moment per kind and subject. Both questions are answered from an index."""
 
-    def due(self, now: datetime, limit: int | None = None) -> list[DueRow]:
+    def due(self, now: datetime, limit: int | None = None, *, kind: str | None = None) -> list[DueRow]:
         """What is due at `now`, oldest first."""
         statement = select(_table).where(_table.c.at <= now).order_by(_table.c.at, _table.c.kind, _table.c.subject)
+        if kind is not None:
+            statement = statement.where(_table.c.kind == kind)
         return [DueRow(**row._mapping) for row in self.rows(statement.limit(limit))]
+
+    def due_of(self, kind: str) -> list[DueRow]:
+        """Everything of that kind, whenever it is due, soonest first."""
+        statement = select(_table).where(_table.c.kind == kind).order_by(_table.c.at, _table.c.subject)
+        return [DueRow(**row._mapping) for row in self.rows(statement)]
 
     def next_due(self, kind: str | None = None) -> DueRow | None:
         """What comes next, due already or not."""

@@ -29,7 +29,7 @@ _CHUNK: Final = 500
 """Rows a statement: both databases limit the number of values."""
 
 
-def parse(url: str) -> URL:
+def parse(url: str | URL) -> URL:
     """The address. Never quoted in a message before its password is known. Raises StoreError."""
     hint = "sqlite:////folder/store.db or postgresql://user@host/database"
     try:
@@ -118,7 +118,7 @@ def _begin_sqlite(connection: Connection) -> None:
 class Database:
     """Transactions, and the one place where rows are fetched."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str | URL) -> None:
         parsed = parse(url)
         self.url = shown(parsed)
         """The address without the password."""
@@ -147,7 +147,8 @@ class Database:
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
         """All or nothing. Raises StoreError, and then nothing was written."""
-        with self._turn(), refusals(self.url), self._engine.connect() as connection:
+        turn = self._turn() if self.sqlite else nullcontext()
+        with turn, refusals(self.url), self._engine.connect() as connection:
             connection = connection.execution_options(certbroker_writes=True)
             with connection.begin():
                 if not self.sqlite:
@@ -156,12 +157,8 @@ class Database:
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
-        if not self.sqlite:
-            with nullcontext():
-                yield
-            return
         if not self._writing.acquire(timeout=self._patience):
-            raise StoreError(f"the store {self.url} is locked by another thread of this run")
+            raise StoreError(f"the store {self.url} is kept locked by another thread of this run")
         try:
             yield
         finally:

@@ -128,6 +128,7 @@ version = Table(
     Column("revoked_at", Moment),
     Column("made", Moment, nullable=False),
     Index("version_certificate", "certificate", "key_type", "number"),
+    sqlite_autoincrement=True,  # an id is bound into the sealed key, and never given out twice
 )
 
 sealed = Table(
@@ -183,6 +184,7 @@ acme_order = Table(
     Column("error", Words),
     Index("acme_order_open", "certificate", "key_type", "state"),
     Index("acme_order_state", "state"),
+    sqlite_autoincrement=True,
 )
 """The order journal, written before each step: a process killed anywhere resumes the same order."""
 

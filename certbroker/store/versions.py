@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, Select, func, insert, select, update
+from sqlalchemy import Connection, Row, func, insert, select, update
 
 from certbroker.errors import StoreError
 from certbroker.events import Event
@@ -20,6 +20,13 @@ from certbroker.store.rows import NewVersion, Variant
 _version: Final = schema.version
 _variant: Final = schema.variant
 
+_V: Final = "v_"
+
+_VARIANTS: Final = select(_variant, *(column.label(_V + column.name) for column in _version.c)).select_from(
+    _variant.outerjoin(_version, _variant.c.wanted == _version.c.id)
+)
+"""Variants, each with its wanted version."""
+
 NewEvents = Sequence[Event] | Callable[[Version], Sequence[Event]]
 """Events of a version that gets its number only now."""
 
@@ -29,13 +36,20 @@ class Versions(Boxes):
 
     def variant(self, certificate: str, key_type: KeyType) -> Variant:
         """As it stands; one that was never ordered has all defaults."""
-        row = self.row(_variants(certificate).where(_variant.c.key_type == key_type.value))
+        mine = (_variant.c.certificate == certificate) & (_variant.c.key_type == key_type.value)
+        row = self.row(_VARIANTS.where(mine))
         return Variant(certificate, key_type) if row is None else _as_variant(row)
 
     def variants(self, certificate: str) -> Mapping[KeyType, Variant]:
         """Those that were ever ordered, by key type."""
-        rows = self.rows(_variants(certificate).order_by(_variant.c.key_type))
+        mine = _VARIANTS.where(_variant.c.certificate == certificate)
+        rows = self.rows(mine.order_by(_variant.c.key_type))
         return {found.key_type: found for found in map(_as_variant, rows)}
+
+    def failing_variants(self) -> list[tuple[str, KeyType, Variant]]:
+        """Whose last order failed, the longest first."""
+        failing = _VARIANTS.where(_variant.c.failing_since.is_not(None)).order_by(_variant.c.failing_since)
+        return [(found.certificate, found.key_type, found) for found in map(_as_variant, self.rows(failing))]
 
     def mark_finalizing(self, certificate: str, key_type: KeyType, events: Sequence[Event] = ()) -> None:
         """A CA is about to be asked to sign. Written before the request, so that no crash gets under the least interval."""
@@ -204,15 +218,6 @@ def _as_row(draft: NewVersion) -> dict[str, Any]:
         "rehearsal": draft.rehearsal,
         "account_uri": draft.account_uri,
     }
-
-
-_V: Final = "v_"
-
-
-def _variants(certificate: str) -> Select[Any]:
-    wanted = [column.label(_V + column.name) for column in _version.c]
-    joined = _variant.outerjoin(_version, _variant.c.wanted == _version.c.id)
-    return select(_variant, *wanted).select_from(joined).where(_variant.c.certificate == certificate)
 
 
 def _as_variant(row: Row[Any]) -> Variant:

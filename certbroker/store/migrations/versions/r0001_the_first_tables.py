@@ -155,6 +155,7 @@ def upgrade() -> None:
         sa.Column("made", sa.DateTime(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("fingerprint"),
+        sqlite_autoincrement=True,
     )
     op.create_index("version_certificate", "version", ["certificate", "key_type", "number"], unique=False)
     op.create_table(
@@ -183,6 +184,7 @@ def upgrade() -> None:
             ["version.id"],
         ),
         sa.PrimaryKeyConstraint("id"),
+        sqlite_autoincrement=True,
     )
     op.create_index("acme_order_open", "acme_order", ["certificate", "key_type", "state"], unique=False)
     op.create_index("acme_order_state", "acme_order", ["state"], unique=False)
