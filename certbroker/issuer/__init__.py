@@ -1,0 +1,306 @@
+"""The conversation with a CA: one account at one CA, and everything that is asked of it.
+
+`acme` is imported with the first request, not with this module: a run in which nothing is due never needs it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from certbroker import events
+from certbroker.challenges import Challenges
+from certbroker.config import IssuerSettings, NetworkSettings
+from certbroker.errors import BadMaterial, IssuanceError, IssuerUnavailable, NothingDone, RateLimited
+from certbroker.events import Emit
+from certbroker.issuer.request import CaaProblem, OrderRequest, Refusal
+from certbroker.keys import leaf_facts, read_chain
+from certbroker.model import Standing, Version, Window
+from certbroker.policy import MINIMUM_BETWEEN_ORDERS
+from certbroker.store import Store
+from certbroker.vault import Vault
+from certbroker.world import World
+
+if TYPE_CHECKING:
+    from requests.adapters import BaseAdapter
+
+    from certbroker.issuer.account import AccountDesk
+    from certbroker.issuer.directory import Directories
+    from certbroker.issuer.messages import Directory
+    from certbroker.issuer.network import CaNetwork
+
+__all__ = ["CaaProblem", "Issuer", "OrderRequest", "Refusal"]
+
+IN_FLIGHT: Final = 8
+"""Requests at once. Let's Encrypt's staging allows 20 a second."""
+
+SPARE_NONCES: Final = 2
+"""An order may cost this many nonces more than it must, to have more requests in flight."""
+
+EVERY: Final = timedelta(hours=1)
+
+AWAY: Final = timedelta(hours=1)
+"""When to ask for renewal information again if the CA could not be reached: windows can be three hours wide."""
+
+
+class Issuer:
+    """One `[issuer.NAME]`. For one run; its methods are called by one thread at a time.
+
+    Args:
+        deadline: `world.clock.monotonic()` seconds after which the CA is asked nothing any more.
+        every: when the next run comes; the drawn moment of a renewal window leaves room for two of them.
+        minimum: least time between two finalizations of one certificate and key type.
+        transport: what carries the requests in the place of the network.
+    """
+
+    def __init__(
+        self,
+        settings: IssuerSettings,
+        *,
+        store: Store,
+        vault: Vault | Callable[[], Vault],
+        challenges: Challenges,
+        world: World,
+        network: NetworkSettings,
+        emit: Emit,
+        deadline: float,
+        every: timedelta = EVERY,
+        minimum: timedelta = MINIMUM_BETWEEN_ORDERS,
+        transport: BaseAdapter | None = None,
+    ) -> None:
+        self.settings = settings
+        self._store = store
+        self._vault = vault
+        self._challenges = challenges
+        self._world = world
+        self._network = network
+        self._emit = emit
+        self._deadline = deadline
+        self._every = every
+        self._minimum = minimum
+        self._transport = transport
+
+    # ---- who we are --------------------------------------------------------------------------------------------------
+
+    def account(self) -> str:
+        """The account's URI; made if needed, its key sealed in the store first.
+
+        Raises:
+            NothingDone: its terms are not agreed to. IssuanceError: the CA refused or is away.
+        """
+        return self._account.open()
+
+    def directory(self) -> Directory:
+        """What the CA says it offers; kept in the store for a day. Raises IssuanceError."""
+        return self._directories.get()
+
+    def check(self) -> Standing:
+        """Whether the CA still knows us and what it offers; changes nothing, so it makes no account.
+
+        Raises:
+            NothingDone: its terms are not agreed to. IssuanceError: it does not know us any more, or is away.
+        """
+        directory = self._directories.get(fresh=self._directories.cached)
+        self._account.check_terms(directory)
+        profiles = f"profiles {', '.join(directory.profiles)}" if directory.profiles else "no profiles"
+        reach = f"{profiles}, {'says when to renew' if directory.renewal_info else 'does not say when to renew'}"
+        wanted = self.settings.profile
+        if wanted is not None and wanted not in directory.profiles:
+            raise NothingDone(f"{self.settings.name} has no profile {wanted!r}; it has {profiles}")
+        uri = self._account.known
+        if uri is None:
+            return Standing("no account yet, the first order makes one", reach=reach)
+        self._account.status()
+        return Standing("account ready", account=uri, reach=reach)
+
+    def caa_problems(self, names: Sequence[str]) -> list[CaaProblem]:
+        """What CAA records (RFC 8659, RFC 8657) say against this CA and account signing `names`."""
+        identities = self._directories.get().caa_identities
+        if not identities:
+            return []
+        found = [
+            finding
+            for name in names
+            for finding in self._challenges.caa(
+                name, issuers=identities, account_uri=self._account.known, wildcard=name.startswith("*.")
+            )
+            if finding.state != "ok"
+        ]
+        return [CaaProblem(f.state == "fail", f.what, f.hint or "") for f in dict.fromkeys(found)]
+
+    # ---- certificates ------------------------------------------------------------------------------------------------
+
+    def obtain(
+        self, requests: Sequence[OrderRequest], *, still_ours: Callable[[str], None] = lambda certificate: None
+    ) -> list[Version | Refusal]:
+        """A version for each request, or why there is none; in the order of the requests.
+
+        Orders that an earlier run left behind are gone on with. TXT records are removed whatever happens.
+
+        Args:
+            still_ours: asked with the certificate's name before each newOrder and finalize; raises LeaseHeld if another
+                run took it over.
+
+        Raises:
+            StoreError, VaultError: what concerns every certificate.
+        """
+        from certbroker.issuer import finishing, placing, proving
+        from certbroker.issuer.conversation import Conversation
+        from certbroker.issuer.order import Work
+
+        clock = self._world.clock
+        works = [Work(request, began=clock.monotonic()) for request in requests]
+        with ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix=f"acme-{self.settings.name}") as pool:
+            talk = Conversation(
+                settings=self.settings,
+                store=self._store,
+                vault=self._opened_vault,
+                challenges=self._challenges,
+                network=self._line,
+                directories=self._directories,
+                account=self._account,
+                clock=clock,
+                emit=self._emit,
+                deadline=self._deadline,
+                minimum=self._minimum,
+                roots_pem=self._roots_pem,
+                still_ours=still_ours,
+                pool=pool,
+            )
+            try:
+                placing.place(talk, works)
+                self._line.allow(SPARE_NONCES * sum(work.outcome is None for work in works))
+                proving.prove(talk, works)
+                finishing.finish(talk, works)
+            finally:
+                proving.clean_up(talk, works)
+        outcomes = [work.outcome for work in works]
+        return [outcome for outcome in outcomes if outcome is not None]
+
+    # ---- when to renew -----------------------------------------------------------------------------------------------
+
+    def window(self, version: Version) -> Window | None:
+        """Ask the CA when to renew `version` (RFC 9773). None if it does not say and never did.
+
+        The moment is drawn once a window. An answer that cannot be had or read is told as an event, and the old one holds.
+        """
+        from certbroker.issuer import ari
+
+        now = self._world.clock.now()
+        old = self._store.window(version.id)
+        if now >= version.lifetime.ends:
+            return old  # RFC 9773 section 4.3: never after the certificate's end
+        identity = ari.certificate_id(leaf_facts(read_chain(version.chain_pem)[0]))
+        try:
+            base = self._directories.get().renewal_info
+            if base is None or identity is None:
+                return old
+            reply = self._line.read(f"{base.rstrip('/')}/{identity}", "the renewal information")
+            found = ari.Suggestion.read(self.settings.name, reply.object())
+        except IssuanceError as error:
+            return self._window_unknown(version, old, error)
+        again = ari.ask_again(now, reply.retry_after)
+        moved = old is None or (old.start, old.end) != (found.start, found.end)
+        drawn = found.draw(self._world.random, self._every) if old is None or moved else old.drawn
+        window = Window(version.id, found.start, found.end, drawn, now, again, found.explanation_url)
+        told = []
+        if moved:
+            told.append(
+                events.WindowMoved(
+                    at=now,
+                    certificate=version.certificate,
+                    key_type=version.key_type.value,
+                    start=found.start,
+                    end=found.end,
+                    drawn=drawn,
+                    explanation_url=found.explanation_url,
+                )
+            )
+        self._store.put_window(window, events=told)
+        for event in told:
+            self._emit(event)
+        return window
+
+    def _window_unknown(self, version: Version, old: Window | None, error: IssuanceError) -> Window | None:
+        from certbroker.issuer import ari
+
+        now = self._world.clock.now()
+        event = events.WindowUnknown(
+            at=now, certificate=version.certificate, key_type=version.key_type.value, error=error.what
+        )
+        if old is None:
+            self._store.record(event)
+        else:
+            away = isinstance(error, IssuerUnavailable | RateLimited)
+            wait = error.retry_after if error.retry_after is not None else AWAY.total_seconds() if away else None
+            old = replace(old, asked_at=now, ask_again=ari.ask_again(now, wait))
+            self._store.put_window(old, events=[event])
+        self._emit(event)
+        return old
+
+    # ---- opened at first use -----------------------------------------------------------------------------------------
+
+    @cached_property
+    def _line(self) -> CaNetwork:
+        from certbroker.issuer.network import CaNetwork
+        from certbroker.session import Transport
+
+        return CaNetwork(
+            self.settings.name,
+            clock=self._world.clock,
+            transport=self._transport or Transport(self._world.network, self._network.connect_to),
+            verify=self._bundle(),
+            deadline=self._deadline,
+        )
+
+    @cached_property
+    def _directories(self) -> Directories:
+        from certbroker.issuer.directory import Directories
+
+        return Directories(
+            self.settings.name, self.settings.directory, store=self._store, network=self._line, clock=self._world.clock
+        )
+
+    @cached_property
+    def _account(self) -> AccountDesk:
+        from certbroker.issuer.account import AccountDesk
+
+        return AccountDesk(
+            self.settings,
+            store=self._store,
+            vault=lambda: self._opened_vault,
+            network=self._line,
+            directories=self._directories,
+        )
+
+    @cached_property
+    def _opened_vault(self) -> Vault:
+        return self._vault if isinstance(self._vault, Vault) else self._vault()
+
+    def _bundle(self) -> bool | str:
+        path = self.settings.ca_bundle
+        if path is None:
+            return True
+        self._read_pem(path, "ca_bundle")
+        return str(path)
+
+    @cached_property
+    def _roots_pem(self) -> str | None:
+        return None if self.settings.roots is None else self._read_pem(self.settings.roots, "roots")
+
+    def _read_pem(self, path: Path, option: str) -> str:
+        """Raises NothingDone: without it every order would be judged wrong."""
+        where = f"{option} of [issuer.{self.settings.name}]"
+        try:
+            text = path.read_text(encoding="utf-8")
+            read_chain(text, what=f"{where} ({path})")
+        except (OSError, UnicodeDecodeError):
+            raise NothingDone(f"{where} cannot be read: {path}") from None
+        except BadMaterial as error:
+            raise NothingDone(error.what) from None
+        return text

@@ -124,6 +124,7 @@ class Challenge:
 class Authorization:
     """What the CA wants proven. `name` is without `*.`; `wildcard` says that the star is meant."""
 
+    url: str
     name: str
     wildcard: bool
     status: str
@@ -135,7 +136,7 @@ class Authorization:
         return f"*.{self.name}" if self.wildcard else self.name
 
     @classmethod
-    def read(cls, ca: str, value: Mapping[str, Any]) -> Authorization:
+    def read(cls, ca: str, url: str, value: Mapping[str, Any]) -> Authorization:
         """Challenges that cannot be read are left out: the one we want is looked for later."""
         identifier = value.get("identifier")
         kind = identifier.get("type") if isinstance(identifier, Mapping) else None
@@ -146,6 +147,7 @@ class Authorization:
             raise IssuanceError(f"{ca} answered with an authorization for a {printable(kind)!r}, which nobody ordered")
         offered = value.get("challenges")
         return cls(
+            url=url,
             name=printable(name).lower().removeprefix("*."),
             wildcard=value.get("wildcard") is True or name.startswith("*."),
             status=_status(ca, f"the authorization of {printable(name)}", value, AUTHORIZATION_STATUSES),

@@ -1,0 +1,47 @@
+"""What the CA handed out, checked before it is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from cryptography.hazmat.primitives import serialization
+
+from certbroker.errors import BadMaterial
+from certbroker.keys import Leaf, check_pair, leaf_facts, read_chain
+from certbroker.probe import Roots, judge
+from certbroker.secret import Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Certified:
+    """A usable certificate. `names` are the ordered ones first, in their order; `trusted`: by the system's roots."""
+
+    chain_pem: str
+    leaf: Leaf
+    names: tuple[str, ...]
+    trusted: bool
+
+
+def certified(text: str, key: Secret, names: Sequence[str], now: datetime) -> Certified:
+    """Read the CA's answer: leaf first, any number of intermediates, a root at the end left out.
+
+    A clock that is behind the CA's is no reason to throw the certificate away: it is judged at its own start then.
+
+    Raises:
+        BadMaterial: it is not the one we asked for.
+    """
+    chain = list(read_chain(text, what="the CA's answer"))
+    while len(chain) > 1 and chain[-1].subject == chain[-1].issuer:
+        chain.pop()
+    pem = b"".join(certificate.public_bytes(serialization.Encoding.PEM) for certificate in chain).decode()
+    try:
+        starts = leaf_facts(chain[0]).lifetime.starts
+    except ValueError:  # e.g. a lifetime that ends before it starts
+        raise BadMaterial("the certificate cannot be read") from None
+    moment = max(now, starts)
+    leaf = check_pair(pem, key, names, moment)
+    ordered = tuple(names) + tuple(name for name in leaf.names if name not in names)
+    trusted = judge(pem, names[0], Roots.system(), moment) is None
+    return Certified(pem, leaf, ordered, trusted)

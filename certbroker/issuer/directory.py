@@ -1,0 +1,77 @@
+"""The CA's directory: where it does what. Asked once a day, and again when something we knew is gone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Final, TypeVar
+
+from certbroker.errors import IssuanceError
+from certbroker.issuer.messages import Directory
+from certbroker.issuer.network import CaNetwork
+from certbroker.store import Store
+from certbroker.world import Clock
+
+KEPT: Final = timedelta(hours=24)
+
+T = TypeVar("T")
+
+
+class Directories:
+    """One CA's directory, kept in the store."""
+
+    def __init__(self, ca: str, url: str, *, store: Store, network: CaNetwork, clock: Clock) -> None:
+        self._ca = ca
+        self._url = url
+        self._store = store
+        self._network = network
+        self._clock = clock
+        self._known: Directory | None = None
+        self._cached = False
+
+    def get(self, *, fresh: bool = False) -> Directory:
+        """Raises IssuanceError or IssuerUnavailable if it has to be asked for and cannot be had."""
+        if fresh or self._known is None:
+            self._known = (None if fresh else self._kept()) or self._fetch()
+            self._network.new_nonce = self._known.new_nonce
+        return self._known
+
+    def use(self, act: Callable[[Directory], T]) -> T:
+        """`act` with the directory; once more with a new one if the kept one led to a place that is not there (any more)."""
+        directory = self.get()
+        try:
+            return act(directory)
+        except IssuanceError as error:
+            if not self._cached or error.status not in (404, 405, 410):
+                raise
+            renewed = self.get(fresh=True)
+            if renewed == directory:
+                raise
+        return act(renewed)
+
+    @property
+    def cached(self) -> bool:
+        """The one in use comes from the store: it may be up to a day old."""
+        return self._cached
+
+    def _kept(self) -> Directory | None:
+        kept = self._store.directory(self._url)
+        if kept is None:
+            return None
+        content, at = kept
+        age = self._clock.now() - at
+        if not timedelta() <= age < KEPT:
+            return None
+        try:
+            known = Directory.read(self._ca, content)
+        except IssuanceError:  # kept by a version of certbroker that read it differently
+            return None
+        self._cached = True
+        return known
+
+    def _fetch(self) -> Directory:
+        content = self._network.read(self._url, "its directory").object()
+        known = Directory.read(self._ca, content)
+        self._store.put_directory(self._url, content)
+        self._cached = False
+        return known

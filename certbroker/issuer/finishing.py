@@ -1,0 +1,156 @@
+"""The way from answered challenges to a version in the store: one loop over all orders."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from acme.messages import CertificateRequest
+from cryptography import x509
+
+from certbroker import events
+from certbroker.errors import BadMaterial, IssuanceError, IssuerUnavailable
+from certbroker.issuer.certificate import Certified, certified
+from certbroker.issuer.conversation import Conversation
+from certbroker.issuer.messages import Authorization, Order
+from certbroker.issuer.network import Reply
+from certbroker.issuer.order import Work, explained, unfinished
+from certbroker.issuer.waiting import Pace
+from certbroker.keys import signing_request
+from certbroker.model import Version
+from certbroker.secret import Sealed, Secret
+from certbroker.store import NewVersion
+
+
+def finish(talk: Conversation, works: Sequence[Work]) -> None:
+    """Look, finalize what is ready, fetch what is valid, explain what is invalid, until every work has an outcome.
+
+    The orders are looked at, not their authorizations: one request instead of one a name.
+    """
+    while unfinished(works):
+        _look(talk, works)
+        _finalize(talk, _now(works, "ready"))
+        _fetch(talk, _now(works, "valid"))
+        _explain(talk, _now(works, "invalid"))
+        _sleep(talk, unfinished(works))
+
+
+def _now(works: Iterable[Work], status: str) -> list[Work]:
+    """Unfinished orders of which the CA has just said this."""
+    return [work for work in unfinished(works) if not work.stale and work.state.status == status]
+
+
+def _look(talk: Conversation, works: Sequence[Work]) -> None:
+    def hear(work: Work, reply: Reply) -> None:
+        order = Order.read(talk.ca, reply.object())
+        work.heard(order)
+        if order.status in ("pending", "processing"):
+            work.look_later(talk.clock.monotonic(), work.pace, reply.retry_after)
+
+    now = talk.clock.monotonic()
+    due = [work for work in unfinished(works) if work.stale and work.look_at <= now]
+    talk.asked(due, lambda work: talk.network.ask(work.uri, "the order"), hear)
+
+
+def _finalize(talk: Conversation, works: Sequence[Work]) -> None:
+    def prepare(work: Work) -> None:
+        talk.still_ours(work.request.certificate)
+        talk.check_interval(work)
+        if not work.request.rehearsal:
+            talk.store.mark_finalizing(work.request.certificate, work.request.key_type)
+        talk.update(work, state="finalizing")
+
+    def ask(work: Work) -> Reply:
+        assert work.key is not None
+        request = x509.load_pem_x509_csr(signing_request(work.key, work.journal.names))
+        return talk.network.ask(work.state.finalize, "the signing request", CertificateRequest(csr=request))
+
+    def hear(work: Work, reply: Reply) -> None:
+        order = Order.read(talk.ca, reply.object())
+        work.heard(order)
+        if order.status in ("pending", "ready", "processing"):
+            work.look_later(talk.clock.monotonic(), Pace(), reply.retry_after)
+
+    talk.each(works, prepare)
+    talk.asked(unfinished(works), ask, hear)
+
+
+def _fetch(talk: Conversation, works: Sequence[Work]) -> None:
+    def hear(work: Work, reply: Reply) -> None:
+        assert work.key is not None
+        try:
+            got = certified(reply.text(), work.key, work.journal.names, talk.clock.now())
+        except BadMaterial as error:
+            raise IssuanceError(f"{talk.ca} handed out a certificate that cannot be used: {error.what}") from None
+        work.outcome = _keep(talk, work, work.key, got)
+
+    talk.asked(works, lambda work: talk.network.ask(work.state.certificate or "", "the certificate"), hear)
+
+
+def _keep(talk: Conversation, work: Work, key: Secret, got: Certified) -> Version:
+    row = work.journal
+    draft = NewVersion(
+        certificate=row.certificate,
+        key_type=row.key_type,
+        issuer=talk.ca,
+        profile=row.profile,
+        fingerprint=got.leaf.fingerprint,
+        serial=got.leaf.serial,
+        issued_by=got.leaf.issued_by,
+        names=got.names,
+        lifetime=got.leaf.lifetime,
+        chain_pem=got.chain_pem,
+        roots_pem=talk.roots_pem,
+        trusted=got.trusted,
+        rehearsal=row.rehearsal,
+        account_uri=row.account_uri,
+    )
+    told: list[events.Event] = []
+
+    def issued(version: Version) -> Sequence[events.Event]:
+        told.append(
+            events.Issued(
+                at=talk.clock.now(),
+                certificate=version.certificate,
+                version=version.label,
+                key_type=version.key_type.value,
+                issuer=version.issuer,
+                fingerprint=version.fingerprint,
+                ends=version.lifetime.ends,
+                seconds=talk.clock.monotonic() - work.began,
+                rehearsal=version.rehearsal,
+            )
+        )
+        return told
+
+    def seal(version_id: int) -> Sealed:
+        return talk.vault.seal(talk.store.id, "version", str(version_id), key)
+
+    version = talk.store.add_version(draft, seal, order_id=row.id, events=issued)
+    for event in told:
+        talk.emit(event)
+    return version
+
+
+def _explain(talk: Conversation, works: Sequence[Work]) -> None:
+    """Say every name that failed. What cannot be asked is left out: the order is over either way."""
+    urls = list(dict.fromkeys(url for work in works for url in work.state.authorizations))
+    found = dict(zip(urls, talk.together(urls, talk.read_authorization), strict=True))
+    for work in works:
+        answers = [found[url] for url in work.state.authorizations]
+        known = [answer for answer in answers if isinstance(answer, Authorization)]
+        talk.fail(work, explained(talk.ca, known, work.state), over=True)
+
+
+def _sleep(talk: Conversation, works: Sequence[Work]) -> None:
+    """Until the next order wants to be looked at. One that wants it after the deadline is left to the next run."""
+    for work in works:
+        if work.look_at >= talk.deadline:
+            late = IssuerUnavailable(
+                f"{talk.ca} did not finish the order in time: it is still {work.state.status}",
+                retry_after=work.look_at - talk.clock.monotonic(),
+                hint="the next run goes on with the same order",
+            )
+            talk.fail(work, late)
+    waiting = [work.look_at for work in unfinished(works)]
+    if waiting:
+        talk.clock.sleep(max(0.0, min(waiting) - talk.clock.monotonic()))

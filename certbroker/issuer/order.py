@@ -1,0 +1,128 @@
+"""One certificate's way through an order: what was asked, where the journal stands, what the CA last said."""
+
+from __future__ import annotations
+
+import hashlib
+from base64 import urlsafe_b64encode
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from josepy.jwk import JWK
+
+from certbroker.errors import (
+    ChallengeFailed,
+    IssuanceError,
+    IssuerUnavailable,
+    RateLimited,
+)
+from certbroker.issuer.messages import Authorization, Challenge, Order
+from certbroker.issuer.problem import HINTS, Problem
+from certbroker.issuer.request import OrderRequest, Refusal
+from certbroker.issuer.waiting import Pace
+from certbroker.model import Version
+from certbroker.secret import Secret
+from certbroker.store import OrderRow
+
+DNS_01: Final = "dns-01"
+LABEL: Final = "_acme-challenge"
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """One challenge to be met: `value` as TXT at `name`."""
+
+    authorization: Authorization
+    challenge: Challenge
+    name: str
+    value: str
+
+
+@dataclass
+class Work:
+    """One request on its way. `outcome` is set once, then it is left alone."""
+
+    request: OrderRequest
+    outcome: Version | Refusal | None = None
+    row: OrderRow | None = None
+    order: Order | None = None
+    key: Secret | None = None
+    began: float = 0.0
+    proofs: list[Proof] = field(default_factory=list)
+    pace: Pace = field(default_factory=Pace)
+    look_at: float = 0.0
+    stale: bool = True
+    """`order` is not what the CA said just now."""
+    stumbles: int = 0
+
+    @property
+    def uri(self) -> str:
+        assert self.journal.uri is not None
+        return self.journal.uri
+
+    @property
+    def journal(self) -> OrderRow:
+        assert self.row is not None
+        return self.row
+
+    @property
+    def state(self) -> Order:
+        assert self.order is not None
+        return self.order
+
+    def heard(self, order: Order) -> None:
+        """The CA has just said this."""
+        self.order = order
+        self.stale = False
+
+    def look_later(self, now: float, pace: Pace, retry_after: float | None = None) -> None:
+        """What is known is old as of `now` (monotonic seconds); look again when `pace` says."""
+        self.pace = pace
+        self.stale = True
+        self.look_at = now + pace.step(retry_after)
+
+
+def unfinished(works: Iterable[Work]) -> list[Work]:
+    """Those without an outcome."""
+    return [work for work in works if work.outcome is None]
+
+
+def proof(ca: str, authorization: Authorization, key: JWK) -> Proof:
+    """The dns-01 proof (RFC 8555 section 8.4). Raises IssuanceError if the CA does not offer it for this name."""
+    challenge = authorization.challenge(ca, DNS_01)
+    if challenge.token is None:
+        raise IssuanceError(f"{ca} gave the dns-01 challenge of {authorization.pattern} without a usable token")
+    thumbprint = _base64url(key.thumbprint())
+    value = _base64url(hashlib.sha256(f"{challenge.token}.{thumbprint}".encode()).digest())
+    return Proof(authorization, challenge, f"{LABEL}.{authorization.name}", value)
+
+
+def explained(ca: str, authorizations: Sequence[Authorization], order: Order) -> IssuanceError:
+    """Why the order is invalid: every name that failed with the CA's words, else the order's own problem."""
+    said = [text for authorization in authorizations for text in authorization.problems()]
+    failed = [a.pattern for a in authorizations if a.problems()]
+    if failed:
+        problems = [c.error for a in authorizations for c in a.challenges if c.error]
+        names = ", ".join(dict.fromkeys(failed))
+        return ChallengeFailed(
+            f"{ca} did not accept the proof for {names}: {'; '.join(said)}",
+            hint=_hint(problems),
+            problem_type=next((p.type for p in problems if p.type), None),
+        )
+    problem = order.error or Problem()
+    what = f"{ca} gave the order up: {problem}"
+    if problem.code == "rateLimited":
+        return RateLimited(what, retry_after=None, problem_type=problem.type)
+    if problem.code == "serverInternal":
+        return IssuerUnavailable(what)
+    return IssuanceError(what, hint=HINTS.get(problem.code), problem_type=problem.type or None)
+
+
+def _hint(problems: Sequence[Problem]) -> str:
+    codes = [p.code for problem in problems for p in (problem, *problem.subproblems)]
+    found = next((HINTS[code] for code in codes if code in HINTS), None)
+    return found or "the CA must find our TXT record on every nameserver of the zone: certbroker check"
+
+
+def _base64url(data: bytes) -> str:
+    return urlsafe_b64encode(data).rstrip(b"=").decode()

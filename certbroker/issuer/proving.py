@@ -1,0 +1,117 @@
+"""The proofs: read what the CA wants, publish all, wait once, tell the CA to look at all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from certbroker.challenges import Placed, Txt
+from certbroker.errors import CertbrokerError, IssuanceError, IssuerUnavailable, NothingDone, ProviderError
+from certbroker.issuer.conversation import Conversation
+from certbroker.issuer.messages import Authorization, EmptyAnswer
+from certbroker.issuer.order import DNS_01, Proof, Work, explained, proof, unfinished
+from certbroker.issuer.request import Refusal
+from certbroker.issuer.waiting import Pace
+from certbroker.model import base_name
+
+SPREAD_SECONDS: Final = 300.0
+"""How long our records may take until every nameserver of the zone has them."""
+
+
+def prove(talk: Conversation, works: Sequence[Work]) -> None:
+    """For every order that is still pending. All its challenges are answered after this, or it has an outcome."""
+    pending = [work for work in unfinished(works) if work.state.status == "pending"]
+    _read(talk, pending)
+    _publish(talk, [work for work in unfinished(pending) if work.proofs])
+    _answer(talk, unfinished(pending))
+    for work in unfinished(pending):
+        work.look_later(talk.clock.monotonic(), Pace())
+
+
+def clean_up(talk: Conversation, works: Sequence[Work]) -> None:
+    """Whatever became of the orders, our TXT values go; what cannot be removed now stays in the journal."""
+    certificates = {work.request.certificate for work in works}
+    rows = [row for row in talk.store.unremoved("challenge") if row.certificate in certificates]
+    if rows:
+        talk.challenges.remove(rows, talk.store, talk.emit)
+
+
+def _read(talk: Conversation, works: Sequence[Work]) -> None:
+    """Each authorization once, however many orders share it (a CA hands pending ones out again)."""
+    urls = list(dict.fromkeys(url for work in works for url in work.state.authorizations))
+    found = dict(zip(urls, talk.together(urls, talk.read_authorization), strict=True))
+
+    def sort_out(work: Work) -> None:
+        mine: list[Authorization] = []
+        for url in work.state.authorizations:
+            got = found[url]
+            if not isinstance(got, Authorization):
+                raise got
+            mine.append(got)
+        work.proofs = _wanted(talk, work, mine)
+
+    talk.each(works, sort_out)
+
+
+def _wanted(talk: Conversation, work: Work, authorizations: Sequence[Authorization]) -> list[Proof]:
+    if any(a.status not in ("pending", "valid") for a in authorizations):
+        raise explained(talk.ca, authorizations, work.state)
+    strangers = {a.name for a in authorizations} - {base_name(name) for name in work.journal.names}
+    if strangers:
+        raise IssuanceError(f"{talk.ca} wants proofs for {', '.join(sorted(strangers))}, which nobody ordered")
+    return [proof(talk.ca, a, talk.account.key) for a in authorizations if a.status == "pending"]
+
+
+def _publish(talk: Conversation, works: Sequence[Work]) -> None:
+    """All values of all orders at once, and one wait for all of them."""
+    owners = [(work, each) for work in works for each in work.proofs if each.challenge.status != "valid"]
+    records = [
+        Txt("challenge", work.journal.certificate, None, work.journal.id, each.name, each.value)
+        for work, each in owners
+    ]
+    outcomes = talk.challenges.publish_each(records, talk.store, talk.emit)
+    placed: list[tuple[Work, Placed]] = []
+    for (work, _), outcome in zip(owners, outcomes, strict=True):
+        if isinstance(outcome, Placed):
+            placed.append((work, outcome))
+        elif work.outcome is None:
+            talk.fail(work, _as_refusal(outcome), over=False)
+    standing = [(work, row) for work, row in placed if work.outcome is None]
+    for work in unfinished(works):
+        talk.update(work, state="presented")
+    missing = talk.challenges.wait_each([row for _, row in standing], seconds=SPREAD_SECONDS) if standing else {}
+    for work, row in standing:
+        if row.id in missing and work.outcome is None:
+            talk.fail(work, _as_refusal(missing[row.id]), over=False)
+
+
+def _as_refusal(error: CertbrokerError) -> Refusal:
+    """What concerns one certificate is its outcome; a store or vault that refuses concerns them all."""
+    if isinstance(error, IssuanceError | ProviderError | NothingDone):
+        return error
+    raise error
+
+
+def _answer(talk: Conversation, works: Sequence[Work]) -> None:
+    """Each challenge once, several at a time."""
+    waiting = {p.challenge.url: p for work in works for p in work.proofs if p.challenge.status == "pending"}
+    answered = dict(zip(waiting, talk.together(waiting.values(), lambda p: _say(talk, p)), strict=True))
+
+    def note(work: Work) -> None:
+        for each in work.proofs:
+            got = answered.get(each.challenge.url)
+            if got is not None:
+                raise got
+        talk.update(work, state="answered")
+
+    talk.each(works, note)
+
+
+def _say(talk: Conversation, each: Proof) -> None:
+    doing = f"the challenge of {each.authorization.pattern}"
+    try:
+        talk.network.ask(each.challenge.url, doing, EmptyAnswer())
+    except IssuerUnavailable:  # it may have been taken all the same: look before it is said again
+        now = talk.read_authorization(each.authorization.url)
+        if now.status == "pending" and now.challenge(talk.ca, DNS_01).status == "pending":
+            talk.network.ask(each.challenge.url, doing, EmptyAnswer())

@@ -1,0 +1,32 @@
+"""What is asked of an issuer, and what can come of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from certbroker.errors import IssuanceError, LeaseHeld, NothingDone, ProviderError
+from certbroker.model import KeyType, Version
+
+Refusal = IssuanceError | ProviderError | NothingDone | LeaseHeld
+"""What can come of a request instead of a version."""
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRequest:
+    """What the planner wants from a CA. `replaces` is the version the CA is told it replaces (RFC 9773)."""
+
+    certificate: str
+    key_type: KeyType
+    names: tuple[str, ...]
+    why: str
+    replaces: Version | None = None
+    rehearsal: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CaaProblem:
+    """What a CAA record says against an order. `forbids`: the CA would refuse; else it is worth a look."""
+
+    forbids: bool
+    what: str
+    hint: str
