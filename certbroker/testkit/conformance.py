@@ -11,7 +11,6 @@ The suite itself is tested: it has been seen to fail on adapters broken on purpo
 from __future__ import annotations
 
 import functools
-import itertools
 import logging
 from collections.abc import Callable, Mapping
 from typing import Final, Literal
@@ -298,9 +297,10 @@ class ProviderConformance:
     def test_speaks_our_errors(self, rig: Rig, status: int, error: type[ProviderError], form: str) -> None:
         line = _line(rig)
         rig.push(rig.first)
+        before = rig.inspect()
         words = {"message": "no", "errors": [{"title": "no"}]}
         line.fail(Response.of(status, words) if form == "json" else Response.html(status, "<html>no</html>"))
-        _, errors = rig.attempt(rig.push, rig.renewed)
+        _, errors = rig.attempt(rig.push, rig.renewed, before=before)
         assert errors, f"a push that met nothing but {status} said it went well"
         assert {type(found) for found in errors} == {error}
         if status != 404:  # to some platforms that is how nothing looks
@@ -312,14 +312,14 @@ class ProviderConformance:
     def test_passes_on_how_long_to_wait(self, rig: Rig) -> None:
         line = _line(rig)
         line.fail(Response.of(429, {"message": "slow down"}, **{"Retry-After": "17"}))
-        _, errors = rig.attempt(rig.push, rig.first)
+        _, errors = rig.attempt(rig.push, rig.first, before={})
         assert {found.retry_after for found in errors} == {17.0}
 
     def test_does_not_repeat_a_call_that_failed(self, rig: Rig) -> None:
         """Retrying is the engine's: it alone knows the deadline of the whole run."""
         line = _line(rig)
         line.fail(Response.of(503, {"message": "later"}))
-        for act in (rig.inspect, lambda: rig.push(rig.first), lambda: rig.prune()):
+        for act in (rig.inspect, lambda: rig.push(rig.first, before={}), lambda: rig.prune()):
             sent = len(line.sent)
             rig.attempt(act)
             calls = [(request.method, request.url, request.body) for request in line.sent[sent:]]
@@ -329,8 +329,9 @@ class ProviderConformance:
     def test_nonsense_is_an_error_and_never_a_success(self, rig: Rig, nonsense: Response) -> None:
         line = _line(rig)
         rig.push(rig.first)
+        before = rig.inspect()
         line.fail(nonsense)
-        outcomes, _ = rig.attempt(rig.push, rig.renewed)
+        outcomes, _ = rig.attempt(rig.push, rig.renewed, before=before)
         _done_is_true(rig, outcomes)
         for act in (rig.inspect, lambda: rig.open().restore(rig.assignment, {}, rig.first), lambda: rig.prune()):
             rig.attempt(act)
@@ -385,28 +386,34 @@ class ProviderConformance:
 
     # ---- secrets -----------------------------------------------------------------------------------------------------
 
-    def test_no_secret_gets_out(self, rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
+    def test_no_secret_gets_out(self, new_rig: NewRig, caplog: pytest.LogCaptureFixture) -> None:
         """Not in an address, an error, a repr, a log; not even when the service sends back what it was sent."""
         caplog.set_level(logging.DEBUG)
+        rig = new_rig()
         rig.push(rig.first)
         rig.push(rig.renewed)
         rig.prune()
-        if rig.line is not None:
-            for status in (200, 400, 401, 409, 500):
-                for nth in range(MOST):
-                    sent = len(rig.line.sent)
-                    rig.line.fail(functools.partial(_echo, status=status), nth=nth)
-                    rig.attempt(rig.push, rig.bundle(3))
-                    over = len(rig.line.sent) - sent <= nth
-                    rig.line.mend()
-                    rig.push(rig.renewed)
-                    if over:
-                        break
-            rig.shown.extend(address(request) for request in rig.line.sent)
-        keys = [rig.bundle(number).key_pem for number in (1, 2, 3)]
-        texts = [*rig.shown, caplog.text, *(repr(record.args) for record in caplog.records)]
-        for place, text in itertools.product((*keys, *rig.secrets), texts):
-            assert not shows(text, place), "a secret got out"
+        rigs = [rig, *(echoing for status in (200, 400, 401, 409, 500) for echoing in _echoing(new_rig, status))]
+        addresses = [address(request) for each in rigs if each.line for request in each.line.sent]
+        logged = [caplog.text, *(repr(record.args) for record in caplog.records)]
+        text = "\n".join([*addresses, *logged, *(shown for each in rigs for shown in each.shown)])
+        for secret in (rig.first.key_pem, rig.renewed.key_pem, *rig.secrets):
+            assert not shows(text, secret), "a secret got out"
+
+
+def _echoing(new_rig: NewRig, status: int) -> list[Rig]:
+    """At call 0, 1, 2 … of a push the service repeats what it was told; the rigs in which that was tried."""
+    rigs: list[Rig] = []
+    for nth in range(MOST):
+        rig = new_rig()
+        if rig.line is None:
+            return []
+        rigs.append(rig)
+        rig.line.fail(functools.partial(_echo, status=status), nth=nth)
+        rig.attempt(rig.push, rig.first)
+        if len(rig.line.sent) <= nth:
+            return rigs
+    pytest.fail(f"a push takes more than {MOST} calls")
 
 
 def _before(rig: Rig, over: str) -> str | None:

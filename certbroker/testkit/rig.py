@@ -158,10 +158,12 @@ class Rig:
         """What a fresh instance says of our names."""
         return self.open(store_id).inspect(self.assignment)
 
-    def push(self, bundle: Bundle, store_id: str = STORE) -> Mapping[str, Outcome]:
-        """As a run does it: look, then push, with one fresh instance."""
+    def push(
+        self, bundle: Bundle, store_id: str = STORE, *, before: Mapping[str, Live] | None = None
+    ) -> Mapping[str, Outcome]:
+        """As a run does it: look, then push, with one fresh instance. With `before` it was looked at earlier."""
         provider = self.open(store_id)
-        return provider.push(bundle, provider.inspect(bundle.assignment))
+        return provider.push(bundle, provider.inspect(bundle.assignment) if before is None else before)
 
     def prune(self, *keep: Bundle) -> tuple[str, ...]:
         """A fresh instance prunes `main`; `keep` are wanted still."""
@@ -170,11 +172,11 @@ class Rig:
         return removed
 
     def attempt(
-        self, act: Callable[..., object], *args: Any
+        self, act: Callable[..., object], *args: Any, **named: Any
     ) -> tuple[Mapping[str, Outcome | Live], list[ProviderError]]:
         """Do it and hand back what came of it and every error, raised or handed over. Fails on what is no ProviderError."""
         try:
-            result = act(*args)
+            result = act(*args, **named)
         except Killed:
             return {}, []
         except ProviderError as error:

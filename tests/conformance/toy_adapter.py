@@ -139,7 +139,7 @@ class ToyProvider:
         removed = []
         for item in self.listing("/objects"):
             if self.ours(item["name"], assignment.certificate) and item["id"] not in bound:
-                if item["name"].rsplit("/", 1)[1] in kept:
+                if item["name"].rpartition("/")[2] in kept:
                     continue
                 self.session.call("DELETE", f"/objects/{item['id']}")
                 removed.append(f"object {item['name']}")
