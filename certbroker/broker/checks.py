@@ -26,10 +26,12 @@ from certbroker.errors import (
 from certbroker.model import Assignment, Certificate, Phase, Standing, Version, base_name
 from certbroker.probe import Roots, Verdict
 from certbroker.provider import ChecksCredentials
-from certbroker.store import DueRow
+from certbroker.store import DueRow, FindingState
 
 DAILY: Final = timedelta(hours=24)
 OBSERVE: Final = timedelta(hours=6)
+
+_STATES: Final[dict[State, FindingState]] = {State.OK: "ok", State.WARN: "warn", State.FAIL: "fail"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,8 +173,9 @@ def _credentials(desk: Desk, subject: str, *, write: bool) -> Finding:
     except StoreError:
         raise
     except CertbrokerError as error:
-        place = {"target": desk.config.targets, "solver": desk.config.solvers}.get(kind, {}).get(name)
-        where = f" ({desk.config.file}:{place.line})" if place is not None and place.line else ""
+        config = desk.config
+        place = config.targets.get(name) if kind == "target" else config.solvers.get(name) if kind == "solver" else None
+        where = f" ({config.file}:{place.line})" if place is not None and place.line else ""
         hint = error.hint or f"put it right, then: certbroker check {name}"
         return Finding(State.FAIL, kind, name, f"{error.what}{where}", hint)
     if standing is None:

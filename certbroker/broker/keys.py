@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from certbroker.broker.desk import Desk
+from certbroker.config import default_vault
 from certbroker.errors import VaultError
+from certbroker.vault import rotate
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,3 +33,19 @@ def check_keys(desk: Desk) -> KeyCheck:
         except VaultError:
             closed.append(f"{kind} {owner}")
     return KeyCheck(vault.url, vault.kid, count, count - len(closed), tuple(closed))
+
+
+def rotate_keys(desk: Desk) -> KeyCheck:
+    """A new vault key, and every sealed key under it. Raises VaultError; the old keys are still there then."""
+    url = desk.config.vault or default_vault(desk.world.environ)
+    with desk.store.lease("vault", f"{desk.world.host}, vault rotate"):
+        vault, rewrapped = rotate(
+            url,
+            desk.world.environ,
+            desk.config.path.parent,
+            desk.world.clock.now(),
+            store_id=desk.store.id,
+            boxes=desk.store.boxes,
+            replace=desk.store.replace_box,
+        )
+    return KeyCheck(url, vault.kid, rewrapped, rewrapped)

@@ -224,7 +224,8 @@ class Reconciler:
         """Targets in parallel, the certificates of one target one after the other: a slow one holds up nobody else."""
         by_target: dict[str, list[Push | Verify]] = {}
         for p in plans:
-            for step in (*p.pushes, *p.verifies):
+            steps: tuple[Push | Verify, ...] = (*p.pushes, *p.verifies)
+            for step in steps:
                 by_target.setdefault(step.assignment.target, []).append(step)
         self._each(
             list(by_target.items()),

@@ -183,7 +183,7 @@ def explain(store: Store, config: Config, name: str, now: datetime) -> list[str]
         )
     lines = []
     for kind in kinds:
-        place = {"target": config.targets, "solver": config.solvers}.get(kind, {}).get(name)
+        place = config.targets.get(name) if kind == "target" else config.solvers.get(name) if kind == "solver" else None
         lines.append(
             f"{kind} {name}"
             + (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import textwrap
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 _WIDTH: Final = 110
-_COMMENT_AT: Final = 39
+_COMMENT_AT: Final = 38
 
 TERMS: Final = "https://letsencrypt.org/repository/"
 
@@ -71,7 +72,11 @@ def common_keys(accepted: Sequence[tuple[KeyType, ...]]) -> tuple[KeyType, ...]:
 
 
 def render(start: Start) -> Written:
-    """The texts. The file loads without a problem; what must be filled in are environment variables."""
+    """The texts. With a solver the file loads without a problem; what must be filled in are environment variables.
+
+    Raises UsageError for a name that is no DNS name.
+    """
+    start = dataclasses.replace(start, names=_dns_names(start.names))
     solvers: dict[str, Section] = {}
     for one in start.solvers:
         name = section_name(one, solvers)
@@ -93,6 +98,15 @@ def render(start: Start) -> Written:
         ]
     )
     return Written(text + "\n", _env(secrets), secrets)
+
+
+def _dns_names(names: Sequence[str]) -> tuple[str, ...]:
+    from certbroker.config.names import dns_name
+
+    try:
+        return tuple(dict.fromkeys(dns_name(name) for name in names))
+    except ValueError as error:
+        raise UsageError(str(error)) from None
 
 
 def _head(start: Start) -> list[str]:
@@ -220,7 +234,7 @@ def _told(text: str, comment: str) -> list[str]:
 
 def _line(text: str, comment: str) -> str:
     comment = _printable(comment)
-    return f"{text:<{_COMMENT_AT}}# {comment}" if comment else text
+    return f"{text:<{_COMMENT_AT}} # {comment}" if comment else text
 
 
 def _comment(text: str, *, hang: str = "") -> list[str]:

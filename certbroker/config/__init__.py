@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from certbroker.config.issuers import preset, rehearsal
 from certbroker.config.load import load
-from certbroker.config.places import config_folder, default_store, default_vault, find, state_folder
+from certbroker.config.places import candidates_exist, config_folder, default_store, default_vault, find, state_folder
 from certbroker.config.schema import json_schema
 from certbroker.config.settings import (
     Config,
@@ -22,6 +22,7 @@ __all__ = [
     "SecretUse",
     "SolverSettings",
     "TargetSettings",
+    "candidates_exist",
     "config_folder",
     "default_store",
     "default_vault",

@@ -74,3 +74,10 @@ def _folder(environ: Mapping[str, str], variable: str, under_home: str) -> Path:
     said = environ.get(variable, "")
     base = Path(said) if said.startswith("/") else Path(environ.get("HOME") or os.sep) / under_home
     return base / "certbroker"
+
+
+def candidates_exist(option: str | None, environ: Mapping[str, str], cwd: Path) -> bool:
+    """Whether `find` would find a file: `init` then writes none."""
+    said = option or environ.get(VARIABLE)
+    paths = [cwd / expand(said, environ)] if said else candidates(environ, cwd)
+    return any(path.exists() for path in paths)

@@ -13,8 +13,8 @@ from typing import Final, Protocol
 
 from certbroker import events, keys, policy, probe
 from certbroker.challenges import Challenges, Txt
-from certbroker.deploy import verify
 from certbroker.deploy.target import Target
+from certbroker.deploy.verify import Judgement, address, judge, remember
 from certbroker.errors import BadMaterial, CertbrokerError, ProviderError
 from certbroker.model import (
     Assignment,
@@ -97,7 +97,7 @@ class Saga:
             self._fail_all(rows, version, error)
             return
         for name, row in rows.items():
-            rows[name] = replace(row, before_seen=row.before_seen or verify.remember(looks[name]))
+            rows[name] = replace(row, before_seen=row.before_seen or remember(looks[name]))
         self.store.put_deployments(list(rows.values()))
         try:
             bundle = self._bundle(target, assignment, version)
@@ -259,7 +259,7 @@ class Saga:
             looks = self._look_all(edges, open_names, version)
             now = self.world.clock.now()
             judgements = {
-                name: verify.judge(version, rows[name].before_seen, looks[name], now=now, deadline=rows[name].deadline)
+                name: judge(version, rows[name].before_seen, looks[name], now=now, deadline=rows[name].deadline)
                 for name in open_names.names
             }
             unproven = [name for name, j in judgements.items() if j.phase is Phase.VERIFYING]
@@ -273,7 +273,7 @@ class Saga:
         self,
         target: Target,
         rows: Mapping[str, DeploymentRow],
-        judgements: Mapping[str, verify.Judgement],
+        judgements: Mapping[str, Judgement],
         version: Version,
         now: datetime,
     ) -> None:
@@ -316,7 +316,7 @@ class Saga:
                 SeenRow(
                     target=assignment.target,
                     name=name,
-                    edge=verify.address(seen),
+                    edge=address(seen),
                     certificate=assignment.certificate,
                     at=seen.at,
                     verdict=seen.verdict.value,

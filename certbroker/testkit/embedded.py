@@ -12,7 +12,7 @@ from random import Random
 from typing import Protocol, Self
 
 from certbroker.secret import Secret
-from certbroker.testkit.simulator import Request, Response
+from certbroker.testkit.simulator import Fault, Request, Response
 
 Pair = tuple[str, Secret]
 """A chain as PEM, leaf first, and its key."""
@@ -33,6 +33,7 @@ class House:
 class Embedded(Protocol):
     """A simulator in the embedded world: a server application that also says which edges serve what."""
 
+    faults: list[Fault]
     on_change: Callable[[], None] | None
     """Called after something that edges serve may have changed."""
 
