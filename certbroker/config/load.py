@@ -170,7 +170,7 @@ class _Reader:
             parsed, broken = self._table(("certificate", name), table, tables.CertificateTable)
             if parsed is not None:
                 certificates.add(name, parsed, broken)
-        if self.document.get("certificate") and not self.document.get("solver"):
+        if self._tables("certificate", quiet=True) and not self.document.get("solver"):
             self.problems.add(
                 ("solver",),
                 f"is missing: no certificate can be proven without one; add [solver.NAME] with a type, one of {', '.join(sorted(kinds.solver_types))}",
@@ -223,7 +223,7 @@ class _Reader:
         try:
             return model.model_validate(table), set()
         except ValidationError as error:
-            broken = self.problems.add_invalid(path, error, model)
+            broken = self.problems.add_invalid(path, error, model, table)
         try:
             return model.model_validate({key: value for key, value in table.items() if key not in broken}), broken
         except ValidationError:  # a key that must be there is at fault, or missing
@@ -312,7 +312,11 @@ class _Reader:
         kind = table.get("type")
         if not isinstance(kind, str) or not kind:
             return None, None
-        settings = settings_of(kind)
+        try:
+            settings = settings_of(kind)
+        except UsageError as error:  # that one package is broken
+            self.problems.add((*path, "type"), str(error))
+            return None, None
         if settings is None:
             self.problems.add((*path, "type"), unknown(word, kind, types))
             return None, None
@@ -322,7 +326,7 @@ class _Reader:
         try:
             options = settings.model_validate(theirs, extra=extra)  # type: ignore[arg-type]  # a literal
         except ValidationError as error:
-            self.problems.add_invalid(path, error, settings, beside=model.model_fields)
+            self.problems.add_invalid(path, error, settings, theirs, beside=model.model_fields)
             return None, None
         return (None, None) if broken else (parsed, cast("BaseModel", anchored(options, self.place)))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Collection, Iterable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, cast, get_args
 
 from certbroker.config.lines import Lines, Path
 from certbroker.config.words import explain, looks_secret
@@ -14,6 +14,7 @@ from certbroker.errors import Problem
 if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
     from pydantic.fields import FieldInfo
+    from pydantic_core import ErrorDetails
 
 _BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -36,17 +37,23 @@ class Problems:
         return sorted(self._found, key=lambda problem: (problem.line is None, problem.line or 0))
 
     def add_invalid(
-        self, path: Path, error: ValidationError, model: type[BaseModel], *, beside: Collection[str] = ()
+        self,
+        path: Path,
+        error: ValidationError,
+        model: type[BaseModel],
+        table: object,
+        *,
+        beside: Collection[str] = (),
     ) -> set[str]:
-        """Everything pydantic found in the table at `path`; returns the keys of that table that are at fault.
+        """Everything pydantic found in the `table` at `path`; returns the keys of that table that are at fault.
 
         `beside` are keys it may have that `model` does not know. A key that is missing because it is misspelt is one
         mistake, not two.
         """
-        found = [(_place(one["loc"]), one) for one in error.errors(include_url=False)]
+        found = [(_place(one, table), one) for one in error.errors(include_url=False)]
         misspelt: set[Path] = set()
         for inside, one in found:
-            if one["type"] == "extra_forbidden":
+            if one["type"] == "extra_forbidden" and inside:
                 meant = difflib.get_close_matches(str(inside[-1]), known_keys(model, inside[:-1]), n=1)
                 misspelt |= {(*inside[:-1], key) for key in meant}
         for inside, one in found:
@@ -64,13 +71,22 @@ def known_keys(model: type[BaseModel], path: Iterable[str | int] = ()) -> list[s
     """The keys of a settings model as the file writes them; of the model nested at `path`, where that is plain to see."""
     fields = _fields(model)
     for key in path:
-        fields = _fields(getattr(fields.get(str(key)), "annotation", None))
+        if isinstance(key, str):
+            field = fields.get(key)
+            fields = _fields(_model_in(field.annotation)) if field is not None else {}
     return list(fields)
 
 
-def _fields(model: object) -> dict[str, FieldInfo]:
+def _fields(model: type[BaseModel] | None) -> dict[str, FieldInfo]:
     found: dict[str, FieldInfo] = getattr(model, "model_fields", {})
     return {field.alias or name: field for name, field in found.items()}
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """The settings model inside `X | None`, `list[X]` and the like; the first if there are several."""
+    if hasattr(annotation, "model_fields"):
+        return cast("type[BaseModel]", annotation)
+    return next(filter(None, map(_model_in, get_args(annotation))), None)
 
 
 def shown(path: Path) -> str:
@@ -87,6 +103,16 @@ def _key(key: str) -> str:
     return f'"{text}"'
 
 
-def _place(loc: tuple[str | int, ...]) -> Path:
-    """Pydantic names union members and validators inside its locations; those are no keys of the file."""
-    return tuple(part for part in loc if isinstance(part, int) or not re.search(r"[\[\](]", part))
+def _place(error: ErrorDetails, table: object) -> Path:
+    """Where in the table. Pydantic also names union members and validators in its locations; those are no keys of it."""
+    place: Path = ()
+    for number, part in enumerate(error["loc"], start=1):
+        missing = number == len(error["loc"]) and error["type"] == "missing"
+        if (isinstance(table, dict) and part in table) or (
+            isinstance(table, list) and isinstance(part, int) and part < len(table)
+        ):
+            table = table[part]
+        elif not missing:
+            continue
+        place = (*place, part)
+    return place

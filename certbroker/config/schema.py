@@ -17,7 +17,7 @@ Json = dict[str, Any]
 
 def json_schema(providers: Mapping[str, type[BaseModel]], solvers: Mapping[str, type[BaseModel]]) -> Json:
     """Draft 2020-12. `providers` and `solvers`: the settings model of each type that is installed."""
-    models = [
+    models: list[type[BaseModel]] = [
         *(tables.DefaultsTable, tables.StoreTable, tables.VaultTable, tables.NetworkTable, tables.ScheduleTable),
         *(tables.IssuerTable, tables.CertificateTable, tables.SolverTable, tables.TargetTable),
         *dict.fromkeys([*providers.values(), *solvers.values()]),

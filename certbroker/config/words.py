@@ -14,6 +14,8 @@ _LONG_WORD: Final = re.compile(r"[A-Za-z0-9+/=]{16,}")
 _LONG_RUN: Final = re.compile(r"[A-Za-z0-9+/=_-]{24,}")
 _SWITCH: Final = re.compile(r"[A-Za-z](?=[_-]?[0-9])|[0-9](?=[_-]?[A-Za-z])")
 _LONGEST_QUOTED: Final = 80
+_NEAR: Final = 0.65
+"""How alike two words must be (0..1) before one is offered for the other."""
 
 _WORDS: Final = {
     "missing": "is missing",
@@ -62,7 +64,7 @@ def _mixed(word: str) -> bool:
 
 def nearest(word: str, known: Collection[str]) -> str:
     """`; did you mean X?`, or nothing."""
-    found = difflib.get_close_matches(word, list(known), n=1) or difflib.get_close_matches(
+    found = difflib.get_close_matches(word, list(known), n=1, cutoff=_NEAR) or difflib.get_close_matches(
         word.lower(), [name for name in known if name.lower() == word.lower()], n=1, cutoff=0.0
     )
     return f"; did you mean {found[0]}?" if found else ""
