@@ -9,20 +9,21 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, Literal, Protocol
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
 
-from certbroker.challenges import holders
 from certbroker.challenges.kinds import SOLVERS, solver_class, solver_settings, solver_types
-from certbroker.challenges.solver import ADOPTED, Solver, SolverContext, Spreads, within
-from certbroker.errors import CertbrokerError, NothingDone, ProviderError, Unavailable
-from certbroker.events import Checked, Emit, Event, ProofPublished, ProofRemoved
+from certbroker.challenges.records import Journal, Landing, Placed, Row, Txt
+from certbroker.challenges.solver import ADOPTED, Solver, SolverContext, Spreads
+from certbroker.errors import CertbrokerError, NothingDone
+from certbroker.events import Checked, Emit, ProofPublished, ProofRemoved
 from certbroker.model import NAME, Traits, base_name
 from certbroker.secret import Secret, SecretRef
 from certbroker.world import World
 
 if TYPE_CHECKING:
     from certbroker.challenges.caa import CaaFinding
+    from certbroker.challenges.locate import Locator
     from certbroker.challenges.lookup import Lookup, Server
     from certbroker.challenges.propagation import Wanted
     from certbroker.config import NetworkSettings, SolverSettings
@@ -33,6 +34,7 @@ __all__ = [
     "Challenges",
     "Journal",
     "Landing",
+    "Placed",
     "Row",
     "Solver",
     "SolverContext",
@@ -43,113 +45,6 @@ __all__ = [
 
 AT_ONCE: Final = 8
 """How many records are written at the same time; each solver paces its own calls besides."""
-
-Purpose = Literal["challenge", "ownership"]
-
-
-@dataclass(frozen=True, slots=True)
-class Landing:
-    """Where a TXT asked for at `asked` has to be written: at `name`, in `zone`, by `solver`."""
-
-    asked: str
-    name: str
-    zone: str
-    solver: str
-
-
-@dataclass(frozen=True, slots=True)
-class Txt:
-    """One TXT value to publish. `name` is the name asked for, e.g. `_acme-challenge.example.com`."""
-
-    purpose: Purpose
-    certificate: str
-    target: str | None
-    order_id: int | None
-    name: str
-    value: str
-
-
-class Row(Protocol):
-    """One row of the journal: a value we wrote or were about to write."""
-
-    @property
-    def id(self) -> int: ...
-    @property
-    def purpose(self) -> str: ...
-    @property
-    def order_id(self) -> int | None: ...
-    @property
-    def certificate(self) -> str: ...
-    @property
-    def target(self) -> str | None: ...
-    @property
-    def solver(self) -> str: ...
-    @property
-    def zone(self) -> str: ...
-    @property
-    def name(self) -> str: ...
-    @property
-    def value(self) -> str: ...
-    @property
-    def handle(self) -> str | None: ...
-    @property
-    def state(self) -> str: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Placed:
-    """A row of the journal as it is after publishing."""
-
-    id: int
-    purpose: str
-    order_id: int | None
-    certificate: str
-    target: str | None
-    solver: str
-    zone: str
-    name: str
-    value: str
-    handle: str | None
-    state: str
-
-    @classmethod
-    def of(cls, row: Row) -> Placed:
-        return cls(
-            row.id,
-            row.purpose,
-            row.order_id,
-            row.certificate,
-            row.target,
-            row.solver,
-            row.zone,
-            row.name,
-            row.value,
-            row.handle,
-            row.state,
-        )
-
-
-class Journal(Protocol):
-    """Where rows are kept; the store fits."""
-
-    def plan_record(
-        self,
-        purpose: Purpose,
-        *,
-        order_id: int | None,
-        certificate: str,
-        target: str | None,
-        solver: str,
-        zone: str,
-        name: str,
-        value: str,
-    ) -> Row: ...
-
-    def record_present(self, id: int, handle: str | None, *, events: Sequence[Event] = ()) -> None: ...
-
-    def record_removed(self, id: int, *, events: Sequence[Event] = ()) -> None: ...
-
-    def unremoved(self, purpose: Purpose | None = None, order_id: int | None = None) -> Sequence[Row]: ...
 
 
 class Challenges:
@@ -176,7 +71,7 @@ class Challenges:
         self._lock = threading.RLock()
         self._lookup: Lookup | None = None
         self._solvers: dict[str, Solver] = {}
-        self._landings: dict[str, Landing] = {}
+        self._locator: Locator | None = None
         self._names: dict[tuple[str, str], threading.Lock] = {}
 
     # ---- where ------------------------------------------------------------------------------------------------------
@@ -190,114 +85,16 @@ class Challenges:
         """
         if not NAME.fullmatch(name):
             raise NothingDone(f"{name!a} is not a DNS name")
-        return self._locate(f"{label}.{base_name(name)}")
+        return self.locator.locate(f"{label}.{base_name(name)}")
 
-    def _locate(self, asked: str) -> Landing:
-        if not NAME.fullmatch(asked) or len(asked) > 253:
-            raise NothingDone(f"{asked!a} is not a DNS name")
+    @property
+    def locator(self) -> Locator:
         with self._lock:
-            known = self._landings.get(asked)
-        if known is not None:
-            return known
-        landing = self._find(asked)
-        with self._lock:
-            return self._landings.setdefault(asked, landing)
+            if self._locator is None:
+                from certbroker.challenges.locate import Locator
 
-    def _find(self, asked: str) -> Landing:
-        way = self.lookup.land(asked)
-        claim = self._claimed(way.end)
-        if claim is None:
-            self._refuse_holder(asked, way.end)
-            claim = self._walked(asked, way.end)
-        solver, zone = claim
-        settings = self._settings[solver]
-        if zone.count(".") < 1 and zone not in settings.zones:
-            raise NothingDone(
-                f"{way.end} is in the zone {zone}, which looks like a whole top level",
-                hint=f'if it is yours: [solver.{solver}] zones = ["{zone}"]',
-            )
-        return Landing(asked, way.end, zone, solver)
-
-    def _claimed(self, name: str) -> tuple[str, str] | None:
-        """The solver that knows `name` for its own: named in the file first, then by what its service lists."""
-        named = {solver: within(name, settings.zones) for solver, settings in self._settings.items()}
-        best = max((zone for zone in named.values() if zone), key=len, default=None)
-        if best is not None:
-            chosen = next(solver for solver, zone in named.items() if zone == best)
-            zone = self.solver(chosen).zone_for(name)
-            if zone is None:
-                raise NothingDone(
-                    f"solver {chosen} is to serve {best}, and its service does not hold a zone for {name}",
-                    hint=f"look at zones under [solver.{chosen}], and at what its credentials may see",
-                )
-            self._compare(chosen, zone, name)
-            return chosen, zone
-        claims: list[tuple[str, str]] = []
-        errors: list[ProviderError] = []
-        for solver, settings in self._settings.items():
-            if settings.zones or solver_class(settings.type).walks:
-                continue
-            try:
-                zone = self.solver(solver).zone_for(name)
-            except ProviderError as error:
-                errors.append(error)
-                continue
-            if zone is not None:
-                claims.append((solver, zone))
-        if claims:
-            solver, zone = max(claims, key=lambda claim: len(claim[1]))
-            self._compare(solver, zone, name)
-            return solver, zone
-        if errors:
-            raise errors[0]
-        return None
-
-    def _compare(self, solver: str, zone: str, name: str) -> None:
-        """What the service lists must be what the world sees, or the proof is written where nobody looks."""
-        settings = self._settings[solver]
-        if settings.nameservers or settings.type == "acme-dns":
-            return  # the owner says where to look; or a server that denies names when it is asked for an SOA
-        try:
-            seen = self.lookup.zone_of(name)
-        except Unavailable:
-            return  # unknown is not a contradiction; the wait will tell
-        if seen == zone:
-            return
-        if seen.endswith("." + zone):
-            raise NothingDone(
-                f"{name} is in the zone {seen}, which {zone} delegates to other servers, and solver {solver} holds only {zone}",
-                hint=f"add a solver that can write to {seen}, or remove the delegation",
-            )
-        raise NothingDone(
-            f"solver {solver} holds the zone {zone}, but DNS finds {name} in {seen}: {zone} is not delegated",
-            hint=f"let the registrar or {seen} point to the name servers of {zone}"
-            f' (or say where to look: [solver.{solver}] nameservers = ["host:53"])',
-        )
-
-    def _refuse_holder(self, asked: str, end: str) -> None:
-        holder = holders.holder_of(end)
-        if holder is not None and end != asked:
-            raise NothingDone(
-                f"{asked} is a CNAME to {end}: held by {holder.name}; the CA would look for our proof there",
-                hint=f"delete the CNAME {asked} ({holder.needed})",
-            )
-
-    def _walked(self, asked: str, end: str) -> tuple[str, str]:
-        """No service knows the name: a solver without zones of its own takes the zone that the SOA walk finds."""
-        zone = self.lookup.zone_of(end)
-        lands = f"{asked} is a CNAME to {end}, in the zone {zone}" if end != asked else f"{asked} is in the zone {zone}"
-        walkers = [name for name, s in self._settings.items() if not s.zones and solver_class(s.type).walks]
-        if not walkers:
-            raise NothingDone(
-                f"{lands}, and no configured solver serves that zone",
-                hint=f"add a [solver.NAME] for {zone}" + (f", or delete the CNAME {asked}" if end != asked else ""),
-            )
-        if end != asked and self.lookup.zone_of(asked) != zone:
-            raise NothingDone(
-                f"{lands}, which no solver names",
-                hint=f'if it is yours: [solver.{walkers[0]}] zones = ["{zone}"]; else delete the CNAME {asked}',
-            )
-        return walkers[0], zone
+                self._locator = Locator(self._settings, lookup=self.lookup, solver=self.solver)
+            return self._locator
 
     @property
     def lookup(self) -> Lookup:
@@ -373,7 +170,7 @@ class Challenges:
         planned: dict[int, Placed] = {}
         for index, txt in enumerate(records):
             try:
-                at = self._locate(txt.name)
+                at = self.locator.locate(txt.name)
                 key = (txt.purpose, txt.order_id, txt.certificate, txt.target, at.solver, at.name, txt.value)
                 if key not in known:
                     known[key] = Placed.of(
