@@ -11,7 +11,7 @@ from uuid import UUID
 
 from certbroker.testkit.simulator import Request, Response, Simulator
 
-Publish = Callable[[str, str, tuple[str, ...]], None]
+OnChange = Callable[[str, str, tuple[str, ...]], None]
 """Told after every update: zone, full name, and the values that stand there now."""
 
 
@@ -29,12 +29,14 @@ class Registered:
 class AcmeDnsSimulator(Simulator):
     """Registrations are numbered, so that runs repeat."""
 
-    def __init__(self, domain: str = "auth.example.org", *, publish: Publish = lambda zone, name, values: None) -> None:
+    def __init__(
+        self, domain: str = "auth.example.org", *, on_change: OnChange = lambda zone, name, values: None
+    ) -> None:
         super().__init__()
         self.domain = domain
         self.registrations: dict[str, Registered] = {}
         self.open_registration = True
-        self._publish = publish
+        self._on_change = on_change
 
     def register(self, allowfrom: list[str] | None = None) -> Registered:
         number = len(self.registrations) + 1
@@ -94,7 +96,7 @@ class AcmeDnsSimulator(Simulator):
         if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z0-9_-]{43}", value):
             return _error(400, "bad_txt")
         mine.values = [*mine.values, value][-2:]
-        self._publish(self.domain, self.fulldomain(mine), tuple(dict.fromkeys(mine.values)))
+        self._on_change(self.domain, self.fulldomain(mine), tuple(dict.fromkeys(mine.values)))
         return Response.of(200, {"txt": value})
 
 

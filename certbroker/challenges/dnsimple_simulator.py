@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 from certbroker.testkit.simulator import Request, Response, Simulator
 
-Publish = Callable[[str, str, tuple[str, ...]], None]
+OnChange = Callable[[str, str, tuple[str, ...]], None]
 """Told after every change of TXT: zone, full name, and the values that stand there now (without quotes)."""
 
 HOUR_LIMIT: Final = 2400
@@ -52,12 +52,14 @@ class Zone:
 
 
 class DnsimpleSimulator(Simulator):
-    """Mount it at `/v2`."""
+    """Answers at `/v2/...` and without the prefix. It begins with one account, one token for it, and `zones`."""
 
     def __init__(
         self,
         *,
-        publish: Publish = lambda zone, name, values: None,
+        zones: tuple[str, ...] = (),
+        account: int = 1010,
+        on_change: OnChange = lambda zone, name, values: None,
         now: Callable[[], datetime] = lambda: datetime(2026, 11, 23, 9, 0, tzinfo=UTC),
     ) -> None:
         super().__init__()
@@ -73,9 +75,15 @@ class DnsimpleSimulator(Simulator):
         self.distribution: Callable[[int], bool | None] = lambda id_: True
         """By record id: distributed, not yet, or None (504)."""
         self.remaining = HOUR_LIMIT
-        self._publish = publish
+        self._on_change = on_change
         self._now = now
         self._next = 0
+        self.token = "dnsimple_a_0123456789abcdef"
+        """An account token that may do everything in the first account."""
+        self.add_account(account)
+        self.add_token(self.token, account=account)
+        for zone in zones:
+            self.add_zone(zone, account=account)
 
     # ---- filling it --------------------------------------------------------------------------------------------------
 
@@ -258,7 +266,9 @@ class DnsimpleSimulator(Simulator):
 
     def _tell(self, zone: Zone, record: dict[str, Any]) -> None:
         if record["type"] == "TXT":
-            self._publish(zone.name, f"{record['name']}.{zone.name}".strip("."), self.values(zone.name, record["name"]))
+            self._on_change(
+                zone.name, f"{record['name']}.{zone.name}".strip("."), self.values(zone.name, record["name"])
+            )
 
     def _stored(self, type_: str, content: str) -> str:
         if type_ != "TXT" or not self.quotes or (content.startswith('"') and content.endswith('"')):
