@@ -78,7 +78,7 @@ class DnsimpleSimulator(Simulator):
         self._on_change = on_change
         self._now = now
         self._next = 0
-        self.token = "dnsimple_a_0123456789abcdef"
+        self.token = "dnsimple_a_0123456789abcdef"  # noqa: S105 - opens nothing but this simulator
         """An account token that may do everything in the first account."""
         self.add_account(account)
         self.add_token(self.token, account=account)
