@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Final
@@ -189,17 +189,24 @@ class Database:
             return self.first(connection, statement)
 
 
-def upsert(
-    connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]], *, keep: Iterable[str] = ()
-) -> None:
-    """Insert or, where the primary key is taken, replace. Columns named in `keep` stay as they are."""
+def ensure(connection: Connection, table: Table, row: Mapping[str, Any]) -> None:
+    """Insert it unless the primary key is taken."""
+    connection.execute(_insert(connection)(table).values(**row).on_conflict_do_nothing())
+
+
+def upsert(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert or, where the primary key is taken, replace the columns that are given. All rows give the same ones."""
     if not rows:
         return
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    statement = insert(table)
+    statement = _insert(connection)(table)
     key = [column.name for column in table.primary_key]
-    changing = {name: statement.excluded[name] for name in rows[0] if name not in {*key, *keep}}
+    changing = {name: statement.excluded[name] for name in rows[0] if name not in key}
     for start in range(0, len(rows), _CHUNK):
         connection.execute(
             statement.on_conflict_do_update(index_elements=key, set_=changing), list(rows[start : start + _CHUNK])
         )
+
+
+def _insert(connection: Connection) -> Any:
+    """The dialect's own: "on conflict" is the same words in both, and in neither standard."""
+    return postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert

@@ -127,7 +127,7 @@ version = Table(
     Column("account_uri", Text),
     Column("revoked_at", Moment),
     Column("made", Moment, nullable=False),
-    Index("version_certificate", "certificate", "key_type", "number"),
+    Index("version_certificate", "certificate", "key_type", "number", unique=True),
     sqlite_autoincrement=True,  # an id is bound into the sealed key, and never given out twice
 )
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, func, insert, select, update
 
 from certbroker.errors import StoreError
 from certbroker.events import Event
@@ -14,7 +14,7 @@ from certbroker.model import KeyType, Lifetime, Version
 from certbroker.secret import Sealed
 from certbroker.store import schema
 from certbroker.store.boxes import Boxes
-from certbroker.store.engine import upsert
+from certbroker.store.engine import ensure
 from certbroker.store.rows import NewVersion, Variant
 
 _version: Final = schema.version
@@ -36,8 +36,7 @@ class Versions(Boxes):
 
     def variant(self, certificate: str, key_type: KeyType) -> Variant:
         """As it stands; one that was never ordered has all defaults."""
-        mine = (_variant.c.certificate == certificate) & (_variant.c.key_type == key_type.value)
-        row = self.row(_VARIANTS.where(mine))
+        row = self.row(_VARIANTS.where(_is(certificate, key_type)))
         return Variant(certificate, key_type) if row is None else _as_variant(row)
 
     def variants(self, certificate: str) -> Mapping[KeyType, Variant]:
@@ -66,17 +65,16 @@ class Versions(Boxes):
         events: Sequence[Event] = (),
     ) -> None:
         """One more failure in a row."""
-        row = {"certificate": certificate, "key_type": key_type.value, "error": error, "hint": hint}
-        with self.writing(events) as connection:
-            upsert(connection, _variant, [{**row, "try_again": try_again, "failures": 0}], keep=["failures"])
-            connection.execute(
-                update(_variant)
-                .where(_variant.c.certificate == certificate, _variant.c.key_type == key_type.value)
-                .values(
-                    failures=_variant.c.failures + 1,
-                    failing_since=func.coalesce(_variant.c.failing_since, self.now()),
-                )
-            )
+        self._change(
+            certificate,
+            key_type,
+            events,
+            error=error,
+            hint=hint,
+            try_again=try_again,
+            failures=_variant.c.failures + 1,
+            failing_since=func.coalesce(_variant.c.failing_since, self.now()),
+        )
 
     def order_cleared(self, certificate: str, key_type: KeyType, events: Sequence[Event] = ()) -> None:
         """It does not fail any more."""
@@ -102,8 +100,7 @@ class Versions(Boxes):
         with self.writing() as connection:
             if self.first(connection, select(_version.c.id).where(_version.c.fingerprint == draft.fingerprint)):
                 raise StoreError(f"the store holds the certificate {draft.fingerprint[:12]} already")
-            # The variant's row comes first and is locked: two writers cannot give out one number.
-            self._set(connection, draft.certificate, draft.key_type, {} if draft.rehearsal else _CLEAR)
+            self._lock(connection, draft.certificate, draft.key_type)
             same = (_version.c.certificate == draft.certificate) & (_version.c.key_type == draft.key_type.value)
             newest = self.first(connection, select(func.max(_version.c.number).label("number")).where(same))
             number = ((newest.number if newest else None) or 0) + 1
@@ -112,7 +109,9 @@ class Versions(Boxes):
             ).scalar_one()
             self._put_box(connection, "version", str(new_id), make_box(new_id))
             if not draft.rehearsal:
-                self._set(connection, draft.certificate, draft.key_type, {"wanted": new_id})
+                connection.execute(
+                    update(_variant).where(_is(draft.certificate, draft.key_type)).values(**_CLEAR, wanted=new_id)
+                )
             if order_id is not None:
                 order = schema.acme_order
                 connection.execute(
@@ -160,11 +159,17 @@ class Versions(Boxes):
 
     def _change(self, certificate: str, key_type: KeyType, events: Sequence[Event], **values: Any) -> None:
         with self.writing(events) as connection:
-            self._set(connection, certificate, key_type, values)
+            self._lock(connection, certificate, key_type)
+            connection.execute(update(_variant).where(_is(certificate, key_type)).values(**values))
 
-    def _set(self, connection: Connection, certificate: str, key_type: KeyType, values: Mapping[str, Any]) -> None:
-        row = {"certificate": certificate, "key_type": key_type.value, "failures": 0, **values}
-        upsert(connection, _variant, [row], keep=[] if "failures" in values or not values else ["failures"])
+    def _lock(self, connection: Connection, certificate: str, key_type: KeyType) -> None:
+        """The variant's row is there and ours until the end: two writers cannot give out one number."""
+        ensure(connection, _variant, {"certificate": certificate, "key_type": key_type.value, "failures": 0})
+        self.first(connection, select(_variant.c.wanted).where(_is(certificate, key_type)).with_for_update())
+
+
+def _is(certificate: str, key_type: KeyType) -> ColumnElement[bool]:
+    return (_variant.c.certificate == certificate) & (_variant.c.key_type == key_type.value)
 
 
 _CLEAR: Final[Mapping[str, Any]] = {

@@ -157,7 +157,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("fingerprint"),
         sqlite_autoincrement=True,
     )
-    op.create_index("version_certificate", "version", ["certificate", "key_type", "number"], unique=False)
+    op.create_index("version_certificate", "version", ["certificate", "key_type", "number"], unique=True)
     op.create_table(
         "acme_order",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),

@@ -1,0 +1,3 @@
+from tests.store.fixtures import clock, store, url
+
+__all__ = ["clock", "store", "url"]
