@@ -22,7 +22,7 @@ check: $(VENV)/dev
 	$(BIN)/lint-imports --no-logo
 
 interop: $(VENV)/interop
-	deploy/interop-setup $(VENV)
+	deploy/interop-setup
 	$(BIN)/pytest -q -m interop tests/interop
 
 bench: $(VENV)/dev

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from certbroker.model import KeyType, Version, Window, covers
+from certbroker.model import KeyType, Version, Window
 
 BACKSTOP: Final = 2 / 3
 """Renew when this much of the life is over and the CA has not said when (Let's Encrypt integration guide)."""
@@ -48,9 +48,10 @@ def revoked(s: Situation) -> str | None:
 
 
 def names_added(s: Situation) -> str | None:
+    """Literally: some platforms want each name they serve in the SAN itself, not under a star."""
     if s.have is None:
         return None
-    missing = [name for name in s.names if name not in s.have.names and not _covered_by_star(name, s.have.names)]
+    missing = [name for name in s.names if name not in s.have.names]
     return f"not covered: {', '.join(missing)}" if missing else None
 
 
@@ -120,6 +121,3 @@ def push_backoff(failures: int, asked: float | None = None) -> timedelta:
     """The same for a target: the very next run tries again, then ever more rarely."""
     return max(_PUSH_STEPS[min(failures, len(_PUSH_STEPS)) - 1], timedelta(seconds=asked or 0))
 
-
-def _covered_by_star(name: str, names: tuple[str, ...]) -> bool:
-    return any(covers(pattern, name) for pattern in names)

@@ -52,7 +52,7 @@ def window(start: datetime, end: datetime, drawn: datetime) -> Window:
         (situation(START, None), "never issued"),
         (situation(START, version(revoked_at=START)), "it is revoked"),
         (situation(START, version(), names=("example.com", "other.example")), "not covered: other.example"),
-        (situation(START, version(), names=("www.example.com",)), None),
+        (situation(START, version(), names=("www.example.com",)), "not covered: www.example.com"),
         (situation(START, version(), names=("example.com",)), None),
         (situation(START, version(), issuers=("google",)), "issued by le, the file says google"),
         (situation(START + timedelta(days=59), version()), None),

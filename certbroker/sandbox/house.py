@@ -23,6 +23,8 @@ from certbroker.testkit.simulator import serve
 from certbroker.world import Clock
 
 ZONE: Final = "example.com"
+ACCOUNT: Final = 1010
+"""The account at the DNS provider."""
 
 
 class Sandbox:
@@ -34,19 +36,25 @@ class Sandbox:
         self.zones = zones
         self.dns = DnsServer(recursive=True, clock=clock)
         self.ca = SandboxCA(clock=clock, rng=rng, lookup_txt=self.dns.lookup_txt)
-        self.dnsimple = DnsimpleSimulator(zones=zones, on_change=self._publish)
+        self.dnsimple = DnsimpleSimulator(publish=self._publish, now=clock.now)
         self.platforms: dict[str, Embedded] = {}
         self.edges: dict[str, TlsEdge] = {}
         """The edges by the address they pretend to have."""
         self.urls: dict[str, str] = {}
+        self.dns_token = f"dnsimple_a_{rng.getrandbits(128):032x}"
+        self._served: dict[str, dict[str, str]] = {}
+        """By edge: what each name was last given, as the chain's text."""
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             stack.enter_context(self.dns)
+            self.dnsimple.add_account(ACCOUNT)
+            self.dnsimple.add_token(self.dns_token, account=ACCOUNT)
             for zone in self.zones:
                 self.dns.add_zone(zone, ns=(f"ns1.{zone}",))
                 self.dns.add(f"ns1.{zone}", "A", "127.0.0.1")
+                self.dnsimple.add_zone(zone, account=ACCOUNT)
             self.urls["ca"] = stack.enter_context(serve(self.ca)).url
             self.urls["dnsimple"] = stack.enter_context(serve(self.dnsimple)).url
             house = House(self._clock.now, self._rng, self._lookup, self._managed)
@@ -75,10 +83,14 @@ class Sandbox:
         for address in platform.addresses:
             edge = self.edges[address]
             serving = platform.serving_at(address)
-            for name in edge.names - set(serving):
+            served = self._served.setdefault(address, {})
+            for name in set(served) - set(serving):
                 edge.withdraw(name)
+                del served[name]
             for name, (chain, key) in serving.items():
-                edge.serve(name, chain, key)
+                if served.get(name) != chain:
+                    edge.serve(name, chain, key)
+                    served[name] = chain
 
     def _publish(self, zone: str, name: str, values: tuple[str, ...]) -> None:
         """What is written at the DNS provider is what the world's DNS says."""
@@ -101,7 +113,7 @@ class Sandbox:
     @property
     def secrets(self) -> dict[str, str]:
         """The environment that the configuration names."""
-        found = {"DNSIMPLE_TOKEN": self.dnsimple.token}
+        found = {"DNSIMPLE_TOKEN": self.dns_token}
         for platform in self.platforms.values():
             found.update(platform.secrets)
         return found
@@ -127,7 +139,7 @@ class Sandbox:
             "",
             "[solver.dnsimple]",
             'type = "dnsimple"',
-            f'api = "{self.urls["dnsimple"]}"',
+            f'api = "{self.urls["dnsimple"]}/v2"',
             'token = { env = "DNSIMPLE_TOKEN" }',
             f'nameservers = ["{self.dns.address}"]',
             "",
