@@ -76,7 +76,9 @@ def render(start: Start) -> Written:
 
     Raises UsageError for a name that is no DNS name.
     """
-    start = dataclasses.replace(start, names=_dns_names(start.names))
+    from certbroker.config.names import dns_name
+
+    start = dataclasses.replace(start, names=tuple(dict.fromkeys(map(dns_name, start.names))))
     solvers: dict[str, Section] = {}
     for one in start.solvers:
         name = section_name(one, solvers)
@@ -98,15 +100,6 @@ def render(start: Start) -> Written:
         ]
     )
     return Written(text + "\n", _env(secrets), secrets)
-
-
-def _dns_names(names: Sequence[str]) -> tuple[str, ...]:
-    from certbroker.config.names import dns_name
-
-    try:
-        return tuple(dict.fromkeys(dns_name(name) for name in names))
-    except ValueError as error:
-        raise UsageError(str(error)) from None
 
 
 def _head(start: Start) -> list[str]:

@@ -28,7 +28,7 @@ from certbroker.config.settings import (
     anchored_reference,
     placing,
 )
-from certbroker.config.words import nearest, unknown, unknown_key
+from certbroker.config.words import closest, unknown, unknown_key
 from certbroker.errors import ConfigError, Problem, UsageError
 from certbroker.model import LABEL, KeyType
 from certbroker.secret import SecretRef
@@ -303,7 +303,7 @@ class _Reader:
         word: str,
     ) -> tuple[T | None, BaseModel | None]:
         """A table whose `type` says which keys it may have besides the common ones."""
-        misspelt = next((key for key in table if nearest(key, ["type"])), None) if "type" not in table else None
+        misspelt = next((key for key in table if closest(key, ["type"])), None) if "type" not in table else None
         if misspelt is not None:
             self.problems.add((*path, misspelt), unknown_key(misspelt, ["type"]))
             table = {"type" if key == misspelt else key: value for key, value in table.items()}

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, Any, Final, cast, get_args
 
 from certbroker.config.lines import Lines, Path
-from certbroker.config.words import explain, looks_secret
+from certbroker.config.words import closest, explain, looks_secret
 from certbroker.errors import Problem
 
 if TYPE_CHECKING:
@@ -54,8 +53,8 @@ class Problems:
         misspelt: set[Path] = set()
         for inside, one in found:
             if one["type"] == "extra_forbidden" and inside:
-                meant = difflib.get_close_matches(str(inside[-1]), known_keys(model, inside[:-1]), n=1)
-                misspelt |= {(*inside[:-1], key) for key in meant}
+                meant = closest(str(inside[-1]), known_keys(model, inside[:-1]))
+                misspelt |= {(*inside[:-1], meant)} if meant else set()
         for inside, one in found:
             if one["type"] == "missing" and inside in misspelt:
                 continue
@@ -108,10 +107,10 @@ def _place(error: ErrorDetails, table: object) -> Path:
     place: Path = ()
     for number, part in enumerate(error["loc"], start=1):
         missing = number == len(error["loc"]) and error["type"] == "missing"
-        if (isinstance(table, dict) and part in table) or (
-            isinstance(table, list) and isinstance(part, int) and part < len(table)
-        ):
+        if isinstance(table, dict) and part in table:
             table = table[part]
+        elif isinstance(table, list) and isinstance(part, int) and part < len(table):
+            table = table[part]  # not one condition with the above: the type of `part` differs
         elif not missing:
             continue
         place = (*place, part)

@@ -7,6 +7,8 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
+from certbroker.errors import UsageError
+
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
@@ -37,8 +39,11 @@ _WORDS: Final = {
 }
 
 
-class Refusal(ValueError):
-    """A message of our own, which quotes only through `quoted`. Any other message is searched for what was written."""
+class Refusal(UsageError, ValueError):
+    """A message of our own, which quotes only through `quoted`. Any other message is searched for what was written.
+
+    A ValueError, so that pydantic collects it; a UsageError where the same is asked of the command line.
+    """
 
 
 def quoted(value: str) -> str:
@@ -62,12 +67,16 @@ def _mixed(word: str) -> bool:
     )
 
 
+def closest(word: str, known: Collection[str]) -> str | None:
+    """The known word that was probably meant."""
+    alike = difflib.get_close_matches(word, list(known), n=1, cutoff=_NEAR)
+    return next(iter(alike), None) or next((name for name in known if name.lower() == word.lower()), None)
+
+
 def nearest(word: str, known: Collection[str]) -> str:
     """`; did you mean X?`, or nothing."""
-    found = difflib.get_close_matches(word, list(known), n=1, cutoff=_NEAR) or difflib.get_close_matches(
-        word.lower(), [name for name in known if name.lower() == word.lower()], n=1, cutoff=0.0
-    )
-    return f"; did you mean {found[0]}?" if found else ""
+    found = closest(word, known)
+    return f"; did you mean {found}?" if found else ""
 
 
 def listed(words: Collection[str]) -> str:
