@@ -11,11 +11,12 @@ import binascii
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Self
 from urllib.parse import unquote
 
+from certbroker.testkit.embedded import House
 from certbroker.testkit.simulator import Request, Response, Simulator
-from certbroker.world import Clock, SystemClock
+from certbroker.world import SystemClock
 from certbroker_fly.answers import Answers, error
 from certbroker_fly.estate import FlyApp, Held, Lookup, Managed, Pair, Refusal, look, read_upload, short_id
 from certbroker_fly.quirks import Quirks
@@ -50,29 +51,30 @@ class FlySimulator(Simulator):
     """Several apps, organisations and tokens.
 
     Args:
+        clock: the time of day, aware; the machine's by default.
         apps: names, or FlyApp values for organisations and addresses; a name alone gets one address of each family.
         lookup: DNS as Fly sees it; the default world has no records.
         managed_issuer: issues Fly's own certificates; without it they are listed and cannot be served.
-        on_change: called with the app's name, under the simulator's lock, when what its edges serve has changed.
+        on_change: called under the simulator's lock when what edges serve has changed; not for a delay that is over.
     """
 
     def __init__(
         self,
         *,
-        clock: Clock | None = None,
+        clock: Callable[[], datetime] | None = None,
         apps: Iterable[str | FlyApp] = ("site-blue",),
         lookup: Lookup = lambda name, kind: (),
         managed_issuer: Callable[[str], Pair] | None = None,
-        on_change: Callable[[str], None] | None = None,
+        on_change: Callable[[], None] | None = None,
         quirks: Quirks | None = None,
     ) -> None:
         super().__init__()
         self.quirks = quirks or Quirks()
         self.apps: dict[str, FlyApp] = {}
-        self._clock = clock or SystemClock()
+        self.on_change = on_change
+        self._now = clock or SystemClock().now
         self._lookup = lookup
         self._managed_issuer = managed_issuer
-        self._on_change = on_change
         self._held: dict[str, dict[str, Held]] = {}
         self._grants: dict[str, _Grant] = {}
         self._told: dict[str, list[_Moment]] = {}
@@ -81,6 +83,43 @@ class FlySimulator(Simulator):
         self._calls: dict[tuple[str, str], datetime] = {}
         for app in apps:
             self.add_app(app)
+
+    @classmethod
+    def embed(cls, house: House) -> Self:
+        """Two apps of one organisation, for blue/green, each with a deploy token of its own."""
+        blue = FlyApp("site-blue", v4=("203.0.113.10",), v6=("2001:db8:f::10",))
+        green = FlyApp("site-green", v4=("203.0.113.20",), v6=("2001:db8:f::20",))
+        return cls(clock=house.clock, apps=(blue, green), lookup=house.lookup, managed_issuer=house.managed)
+
+    def tables(self, url: str) -> str:
+        """One target per app, called `fly-blue` for `site-blue`."""
+        return "\n".join(
+            f"""[target.{_target(name)}]
+type = "fly"
+app = "{name}"
+token = {{ env = "{_variable(name)}" }}
+api = "{url}"
+ownership = "publish"
+accept_untrusted = true
+"""
+            for name in self.apps
+        )
+
+    @property
+    def secrets(self) -> Mapping[str, str]:
+        return {_variable(name): self.deploy_token(name) for name in self.apps}
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        return tuple(address for app in self.apps.values() for address in (*app.v4, *app.v6))
+
+    def serving_at(self, address: str) -> Mapping[str, Pair]:
+        """What the edge at that address presents. Two apps may share a v4: then it serves what either has."""
+        found: dict[str, Pair] = {}
+        for app in self.apps.values():
+            if address in (*app.v4, *app.v6):
+                found = {**self.serving(app.name, address), **found}
+        return found
 
     def add_app(self, app: str | FlyApp) -> FlyApp:
         """One more app, as `fly apps create` makes it."""
@@ -127,7 +166,7 @@ class FlySimulator(Simulator):
     def serving(self, app: str, address: str = "") -> Mapping[str, Pair]:
         """What the app's edge at `address` presents, per hostname: the active custom certificate first, then Fly's own."""
         with self._lock:
-            now = self._clock.now()
+            now = self._now()
             known = now - self.quirks.propagation.get(address, timedelta())
             latest = self._stale.get(address)
             told = [
@@ -141,6 +180,17 @@ class FlySimulator(Simulator):
                 if self.quirks.expired_falls_back
                 else pairs[0][0]
                 for hostname, pairs in served.items()
+            }
+
+    def stored(self, app: str) -> Mapping[str, Mapping[str, str]]:
+        """The chains kept per hostname, served or not, under `custom` and `fly`."""
+        with self._lock:
+            return {
+                name: {
+                    **({"custom": held.custom.pair[0]} if held.custom else {}),
+                    **({"fly": held.managed.pair[0] if held.managed.pair else ""} if held.managed else {}),
+                }
+                for name, held in self._held[app].items()
             }
 
     def freeze(self, address: str) -> None:
@@ -185,7 +235,7 @@ class FlySimulator(Simulator):
     def _for_app(self, app: FlyApp, request: Request, rest: list[str]) -> Response:
         match request.method, rest:
             case "GET", ["ip_assignments"]:
-                return Response.of(200, self._answers.addresses(app, self._clock.now()))
+                return Response.of(200, self._answers.addresses(app, self._now()))
             case "GET", ["certificates"]:
                 return self._list(app, request)
             case "POST", ["certificates", "custom"]:
@@ -203,7 +253,7 @@ class FlySimulator(Simulator):
         match method, verb:
             case "GET", []:
                 wait = self.quirks.rechecks_after
-                if wait is not None and (held.looked is None or self._clock.now() - held.looked >= wait):
+                if wait is not None and (held.looked is None or self._now() - held.looked >= wait):
                     self._check(app, held)
                 return Response.of(200, self._answers.detail(app, held))
             case "POST", ["check"]:
@@ -214,11 +264,11 @@ class FlySimulator(Simulator):
                 self._tell(app)
                 return Response(204)
             case "DELETE", ["acme"]:
-                held.acme_requested, held.managed, held.updated = False, None, self._clock.now()
+                held.acme_requested, held.managed, held.updated = False, None, self._now()
                 self._tell(app)
                 return Response.of(200, self._answers.detail(app, held))
             case "DELETE", ["custom"] if held.custom:
-                held.custom, held.updated = None, self._clock.now()
+                held.custom, held.updated = None, self._now()
                 self._tell(app)
                 warning = None if held.managed else self.quirks.warning
                 return Response.of(200, self._answers.detail(app, held, warning=warning))
@@ -231,7 +281,7 @@ class FlySimulator(Simulator):
             return error(self.quirks.malformed_status, "hostname, fullchain and private_key are required")
         hostname, fullchain, private_key = (str(text) for text in texts)
         hostname = hostname.lower()
-        now = self._clock.now()
+        now = self._now()
         try:
             custom = read_upload(
                 hostname,
@@ -289,12 +339,12 @@ class FlySimulator(Simulator):
         return Response.of(200, self._answers.page(found[start : start + limit], cursor, len(found)))
 
     def _hold(self, app: FlyApp, hostname: str) -> Held:
-        now = self._clock.now()
+        now = self._now()
         return self._held[app.name].setdefault(hostname.lower(), Held(hostname.lower(), now, now))
 
     def _check(self, app: FlyApp, held: Held) -> None:
         """Look at DNS; what follows from it: a custom certificate is taken into use, a requested one is issued."""
-        held.sight, held.looked = look(app, held, self._lookup), self._clock.now()
+        held.sight, held.looked = look(app, held, self._lookup), self._now()
         if held.custom:
             kept = held.custom.active and self.quirks.ownership_lost == "keep"
             held.custom.active = held.owned or kept
@@ -304,7 +354,7 @@ class FlySimulator(Simulator):
         self._tell(app)
 
     def _issue(self, held: Held) -> None:
-        now = self._clock.now()
+        now = self._now()
         pair = self._managed_issuer(held.name) if self._managed_issuer else None
         held.managed = Managed(pair, now, now + timedelta(days=90))
 
@@ -320,9 +370,9 @@ class FlySimulator(Simulator):
         if (told[-1].served if told else {}) == served:
             return
         number = 1 + sum(len(moments) for moments in self._told.values())
-        told.append(_Moment(self._clock.now(), number, served))
-        if self._on_change:
-            self._on_change(app.name)
+        told.append(_Moment(self._now(), number, served))
+        if self.on_change:
+            self.on_change()
 
     def _limited(self, app: FlyApp, request: Request, rest: list[str]) -> Response | None:
         """One a second per app and action, a burst of three (Fly's documented limits)."""
@@ -330,7 +380,7 @@ class FlySimulator(Simulator):
             return None
         collection = len(rest) < 2 or (request.method == "POST" and len(rest) == 2)
         action = " ".join([request.method, *(rest if collection else ["hostname", *rest[2:]])])
-        now = self._clock.now()
+        now = self._now()
         longest = now - timedelta(seconds=2)
         ready = max(self._calls.get((app.name, action), longest), longest)
         if ready > now:
@@ -352,3 +402,11 @@ class FlySimulator(Simulator):
         if grant.user:
             value["user"] = grant.user
         return value
+
+
+def _target(app: str) -> str:
+    return f"fly-{app.removeprefix('site-')}"
+
+
+def _variable(app: str) -> str:
+    return f"FLY_TOKEN_{app.removeprefix('site-').upper().replace('-', '_')}"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
@@ -60,13 +60,12 @@ def certify(
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .sign(_CA_KEY, hashes.SHA256())
     )
-    return keys_pem(leaf) + keys_pem(ca)
+    return pem(leaf) + pem(ca)
 
 
-def keys_pem(certificate: x509.Certificate) -> str:
-    from cryptography.hazmat.primitives.serialization import Encoding
-
-    return certificate.public_bytes(Encoding.PEM).decode()
+def pem(certificate: x509.Certificate) -> str:
+    """The PEM of one certificate."""
+    return certificate.public_bytes(serialization.Encoding.PEM).decode()
 
 
 def make_bundle(
@@ -168,6 +167,12 @@ class Fly:
         }
 
 
+def label(quirks: Quirks) -> str:
+    """The quirks that are not the usual ones, for a test's id."""
+    usual = asdict(Quirks())
+    return ",".join(f"{name}={value}" for name, value in asdict(quirks).items() if value != usual[name]) or "usual"
+
+
 def _short(request: Request) -> str:
     return f"{request.method} {request.path.removeprefix('/v1/')}"
 
@@ -176,6 +181,6 @@ def make_fly(quirks: Quirks | None = None, *, apps: tuple[str | FlyApp, ...] = (
     """A Fly with two apps of one organisation, a DNS without records, and a CA of its own."""
     clock, dns = TestClock(), Dns()
     simulator = FlySimulator(
-        clock=clock, apps=apps, lookup=dns.lookup, managed_issuer=self_managed, quirks=quirks or Quirks()
+        clock=clock.now, apps=apps, lookup=dns.lookup, managed_issuer=self_managed, quirks=quirks or Quirks()
     )
     return Fly(simulator, dns, clock)

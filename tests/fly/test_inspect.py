@@ -8,7 +8,7 @@ from certbroker.errors import CredentialsRejected, Missing, Misunderstood, Unava
 from certbroker.model import Owner, Record, Restorable
 from certbroker.testkit.simulator import Fault, Response
 from certbroker_fly.simulator import Quirks
-from tests.fly.rig import NAMES, make_bundle, make_fly
+from tests.fly.rig import NAMES, label, make_bundle, make_fly
 
 ODD = (
     Quirks(),
@@ -39,7 +39,7 @@ def test_an_app_that_the_token_may_not_see_is_an_error(hides: bool, error: type[
         fly.provider("site-green", token=fly.simulator.deploy_token("site-blue")).inspect(make_bundle().assignment)
 
 
-@pytest.mark.parametrize("quirks", ODD, ids=str)
+@pytest.mark.parametrize("quirks", ODD, ids=label)
 def test_an_uploaded_certificate_tells_its_end_and_not_whose_it_is(quirks: Quirks) -> None:
     fly = make_fly(quirks)
     fly.prove(*NAMES)
@@ -55,7 +55,7 @@ def test_an_uploaded_certificate_tells_its_end_and_not_whose_it_is(quirks: Quirk
         assert live.agrees(bundle.version) is None
 
 
-@pytest.mark.parametrize("quirks", ODD, ids=str)
+@pytest.mark.parametrize("quirks", ODD, ids=label)
 def test_flys_own_certificate_stands_behind_an_uploaded_one(quirks: Quirks) -> None:
     fly = make_fly(quirks)
     fly.prove(*NAMES)
@@ -69,7 +69,7 @@ def test_flys_own_certificate_stands_behind_an_uploaded_one(quirks: Quirks) -> N
     assert (after.owner, after.restorable, after.reference) == (Owner.UNKNOWN, Restorable.MANAGED, "custom")
 
 
-@pytest.mark.parametrize("quirks", ODD, ids=str)
+@pytest.mark.parametrize("quirks", ODD, ids=label)
 def test_a_certificate_that_is_not_served_yet_names_its_record(quirks: Quirks) -> None:
     fly = make_fly(quirks)
     bundle = make_bundle(("*.example.com",))

@@ -11,7 +11,7 @@ from certbroker.errors import CredentialsRejected, Missing, Rejected, Unavailabl
 from certbroker.model import Done, Failed, Record, Waiting
 from certbroker.testkit.simulator import Fault, Response
 from certbroker_fly.simulator import Quirks
-from tests.fly.rig import NAMES, Fly, make_bundle, make_fly
+from tests.fly.rig import NAMES, Fly, label, make_bundle, make_fly
 
 ODD = (
     Quirks(),
@@ -24,7 +24,7 @@ ODD = (
 )
 
 
-@pytest.mark.parametrize("quirks", ODD, ids=str)
+@pytest.mark.parametrize("quirks", ODD, ids=label)
 def test_a_proven_name_is_done_in_every_style_of_answer(quirks: Quirks) -> None:
     fly = make_fly(quirks)
     fly.prove(*NAMES)
@@ -34,7 +34,7 @@ def test_a_proven_name_is_done_in_every_style_of_answer(quirks: Quirks) -> None:
     assert fly.served() == dict.fromkeys(NAMES, bundle.fingerprint)
 
 
-@pytest.mark.parametrize("quirks", ODD, ids=str)
+@pytest.mark.parametrize("quirks", ODD, ids=label)
 def test_an_unproven_name_waits_for_its_record_in_every_style_of_answer(quirks: Quirks) -> None:
     fly = make_fly(quirks)
     fly.prove("www.example.org")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import random
+import tomllib
 from datetime import timedelta
 from typing import Any
 
@@ -12,10 +14,12 @@ from cryptography.hazmat.primitives import serialization
 from certbroker import keys
 from certbroker.model import KeyType
 from certbroker.secret import Secret
+from certbroker.testkit.embedded import House
 from certbroker.testkit.simulator import Request, Response
+from certbroker_fly import FlySettings
 from certbroker_fly.simulator import FlyApp, FlySimulator, Quirks
 from tests.clock import START
-from tests.fly.rig import Fly, certify, make_bundle, make_fly
+from tests.fly.rig import Fly, certify, make_bundle, make_fly, self_managed
 
 HOST = "www.example.com"
 
@@ -27,6 +31,7 @@ def ask(
     path, _, query = path.partition("?")
     pairs = tuple((key, value) for key, _, value in (part.partition("=") for part in query.split("&") if part))
     headers = {"Authorization": fly.simulator.deploy_token(app) if token is None else token}
+    headers |= {"Content-Type": "application/json"} if body is not None else {}
     sent = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
     return fly.simulator.handle(Request(method, f"/v1/apps/{app}{path}", pairs, headers, sent))
 
@@ -214,7 +219,7 @@ def test_a_second_request_for_flys_own_certificate_is_refused() -> None:
 def test_flys_own_certificate_is_issued_once_dns_points_there(issues: bool) -> None:
     fly = make_fly()
     if not issues:
-        fly = Fly(FlySimulator(clock=fly.clock, lookup=fly.dns.lookup), fly.dns, fly.clock)
+        fly = Fly(FlySimulator(clock=fly.clock.now, lookup=fly.dns.lookup), fly.dns, fly.clock)
     asked = told(ask(fly, "POST", "/certificates/acme", {"hostname": "*.example.com"}))
     assert asked["validation_errors"][0]["code"] == "DNS_NOT_CONFIGURED"
     challenge = asked["dns_requirements"]["acme_challenge"]
@@ -292,13 +297,13 @@ def test_whether_an_expired_certificate_gives_way(falls_back: bool) -> None:
 
 
 def test_an_edge_may_be_late_or_stale_and_every_change_is_told() -> None:
-    changes: list[str] = []
+    changes: list[None] = []
     fly = make_fly()
     slow, stuck = "2a09:8280:1::1:abcd", "137.66.0.10"
     fly.simulator = FlySimulator(
-        clock=fly.clock,
+        clock=fly.clock.now,
         lookup=fly.dns.lookup,
-        on_change=changes.append,
+        on_change=lambda: changes.append(None),
         quirks=Quirks(propagation={slow: timedelta(minutes=3)}),
     )
     fly.prove(HOST)
@@ -307,7 +312,7 @@ def test_an_edge_may_be_late_or_stale_and_every_change_is_told() -> None:
     fly.clock.advance(timedelta(minutes=5))
     fly.simulator.freeze(stuck)
     post(fly, upload())
-    assert changes == ["site-blue", "site-blue"]
+    assert len(changes) == 2
     second = fly.served()
     assert second != first
     assert fly.served(address=slow) == first
@@ -335,3 +340,19 @@ def test_every_answer_carries_a_request_id_and_no_value_shows_a_key() -> None:
     assert body["private_key"] not in repr(vars(fly.simulator)["_held"])
     assert body["private_key"] not in repr(fly.simulator.serving("site-blue"))
     assert make_bundle().key_pem.reveal() not in repr(make_bundle())
+
+
+def test_it_moves_into_the_embedded_world_with_two_apps_and_their_tokens() -> None:
+    house = House(lambda: START, random.Random(1), lambda name, kind: (), self_managed)
+    simulator = FlySimulator.embed(house)
+    tables = tomllib.loads(simulator.tables("http://127.0.0.1:8080"))["target"]
+    assert set(tables) == {"fly-blue", "fly-green"}
+    for table in tables.values():
+        own = {key: table[key] for key in ("app", "token", "api")}
+        assert FlySettings.model_validate(own).app == table["app"]
+        assert table["token"]["env"] in simulator.secrets
+    assert len(set(simulator.addresses)) == 4
+    simulator.manage("site-green", HOST)
+    v4, v6 = simulator.apps["site-green"].v4[0], simulator.apps["site-green"].v6[0]
+    assert [set(simulator.serving_at(address)) for address in (v4, v6)] == [{HOST}, {HOST}]
+    assert simulator.serving_at(simulator.apps["site-blue"].v4[0]) == {}
