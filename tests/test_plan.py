@@ -1,0 +1,173 @@
+"""What a run would do: facts in, steps out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from certbroker.model import Assignment, Certificate, KeyType, Live, Owner, Phase, Restorable, Version
+from certbroker.plan import (
+    DeploymentFacts,
+    Facts,
+    Hold,
+    Order,
+    Plan,
+    Push,
+    Selection,
+    TargetFacts,
+    VariantFacts,
+    Verify,
+    plan,
+)
+from tests.test_policy import START, version
+
+NOW = START + timedelta(days=10)
+NAMES = ("example.com", "*.example.com")
+
+
+def certificate(*targets: str, keys: tuple[KeyType, ...] = (KeyType.P256,)) -> Certificate:
+    return Certificate("main", NAMES, keys, ("le",), tuple(Assignment("main", target, NAMES) for target in targets))
+
+
+def facts(*targets: TargetFacts, have: Version | None = None, **changes: Any) -> Facts:
+    made = Facts(
+        now=NOW,
+        every=timedelta(hours=1),
+        certificate=certificate(*(target.name for target in targets)),
+        variants={KeyType.P256: VariantFacts(wanted=have)},
+        targets={target.name: target for target in targets},
+    )
+    return replace(made, **changes)
+
+
+def target(name: str = "cdn", phase: Phase | None = None, **changes: Any) -> TargetFacts:
+    deployments = {each: DeploymentFacts(1, phase) for each in NAMES} if phase else {}
+    return replace(TargetFacts(name, (KeyType.P256,), deployments=deployments), **changes)
+
+
+def only(found: Plan) -> Any:
+    assert len(found.steps) == 1, found.steps
+    return found.steps[0]
+
+
+def test_a_new_certificate_is_ordered_and_pushed_everywhere() -> None:
+    found = plan(facts(target("cdn"), target("app")), Selection())
+    assert [order.why for order in found.orders] == ["never issued"]
+    assert [push.assignment.target for push in found.pushes] == ["cdn", "app"]
+    assert all(push.version is None for push in found.pushes)
+
+
+@pytest.mark.parametrize(
+    ("phase", "kind"),
+    [
+        (None, Push),
+        (Phase.PENDING, Push),
+        (Phase.PUSHED, Verify),
+        (Phase.VERIFYING, Verify),
+        (Phase.WAITING, Push),
+        (Phase.FAILED, Push),
+    ],
+)
+def test_what_is_open_is_gone_on_with(phase: Phase | None, kind: type) -> None:
+    assert isinstance(only(plan(facts(target(phase=phase), have=version()), Selection())), kind)
+
+
+@pytest.mark.parametrize("phase", [Phase.COMMITTED, Phase.DELIVERED])
+def test_the_plan_of_what_stands_is_empty(phase: Phase) -> None:
+    assert plan(facts(target(phase=phase), have=version()), Selection()).steps == ()
+
+
+def test_a_target_that_is_added_gets_the_present_version_without_an_order() -> None:
+    found = plan(facts(target(phase=Phase.COMMITTED), target("new"), have=version()), Selection())
+    assert found.orders == ()
+    assert only(found).assignment.target == "new"
+
+
+def test_a_failed_push_waits_for_its_next_try_unless_a_person_asks() -> None:
+    failed = {name: DeploymentFacts(1, Phase.FAILED, NOW + timedelta(minutes=5), why="500") for name in NAMES}
+    known = facts(target(deployments=failed), have=version())
+    assert isinstance(only(plan(known, Selection())), Hold)
+    assert isinstance(only(plan(known, Selection(ignore_backoff=True))), Push)
+
+
+def test_a_certificate_that_is_not_ours_is_replaced_only_with_a_yes() -> None:
+    live = {name: Live(Owner.FOREIGN, Restorable.KEPT, ends=NOW + timedelta(days=3)) for name in NAMES}
+    known = facts(target(live=live), have=version())
+    held = only(plan(known, Selection()))
+    assert isinstance(held, Hold)
+    assert held.person
+    assert not held.failed
+    pushed = only(plan(known, Selection(yes=True)))
+    assert pushed.foreign == NAMES
+
+
+def test_nothing_is_ordered_while_every_target_waits_for_a_yes() -> None:
+    live = {name: Live(Owner.FOREIGN, Restorable.KEPT) for name in NAMES}
+    assert plan(facts(target(live=live)), Selection()).orders == ()
+    assert len(plan(facts(target(live=live), target("free")), Selection()).orders) == 1
+
+
+def test_objects_of_another_store_stop_the_order_too() -> None:
+    live = {NAMES[0]: Live(Owner.OTHER_STORE, Restorable.KEPT, store="0badcafe")}
+    found = plan(facts(target(live=live), target("free")), Selection(yes=True))
+    held = only(found)
+    assert isinstance(held, Hold)
+    assert held.failed
+    assert "0badcafe" in held.why
+
+
+def test_a_chain_nobody_trusts_goes_only_where_the_owner_said_so() -> None:
+    known = facts(target(), target("lab", accept_untrusted=True), have=version(trusted=False))
+    found = plan(known, Selection())
+    assert [push.assignment.target for push in found.pushes] == ["lab"]
+    assert [hold.target for hold in found.holds] == ["cdn"]
+
+
+def test_each_target_gets_the_first_key_type_it_accepts() -> None:
+    both = (KeyType.P384, KeyType.RSA2048)
+    known = replace(
+        facts(target("old", key_types=(KeyType.RSA2048,)), target("new", key_types=tuple(KeyType))),
+        certificate=certificate("old", "new", keys=both),
+        variants={
+            KeyType.P384: VariantFacts(wanted=version(id=1, key_type=KeyType.P384)),
+            KeyType.RSA2048: VariantFacts(wanted=version(id=2, key_type=KeyType.RSA2048)),
+        },
+    )
+    chosen = {push.assignment.target: push.key_type for push in plan(known, Selection()).pushes}
+    assert chosen == {"old": KeyType.RSA2048, "new": KeyType.P384}
+
+
+def test_two_finalizations_are_never_closer_than_the_minimum_whatever_the_reason() -> None:
+    known = facts(target(), variants={KeyType.P256: VariantFacts(finalized=NOW - timedelta(minutes=1))})
+    for selection in (Selection(), Selection(by_hand="now!", ignore_backoff=True)):
+        assert plan(known, selection).orders == ()
+
+
+def test_an_order_that_was_left_behind_goes_on() -> None:
+    known = facts(
+        target(phase=Phase.COMMITTED), variants={KeyType.P256: VariantFacts(wanted=version(), open_order=True)}
+    )
+    assert [order.why for order in plan(known, Selection()).orders] == ["an order is under way"]
+
+
+phases = st.sampled_from([None, *Phase])
+
+
+@given(st.lists(phases, min_size=1, max_size=4), st.booleans(), st.booleans())
+def test_a_plan_never_pushes_what_is_settled_and_never_forgets_what_is_open(
+    found: list[Phase | None], yes: bool, order: bool
+) -> None:
+    targets = [target(f"t{i}", phase) for i, phase in enumerate(found)]
+    made = plan(facts(*targets, have=version()), Selection(yes=yes, order=order))
+    touched = {
+        getattr(step, "assignment", None) and step.assignment.target
+        for step in made.steps
+        if isinstance(step, Push | Verify)
+    }  # type: ignore[union-attr]
+    assert touched == {t.name for t, phase in zip(targets, found, strict=True) if phase is None or not phase.settled}
+    assert not any(isinstance(step, Order) for step in made.steps)
