@@ -1,20 +1,29 @@
-"""Orders at CAs that we did not write."""
+"""Orders at CAs that we did not write: Pebble 2.4.0 and 2.10 with their own bad habits switched on, and Caddy."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from certbroker.config import IssuerSettings
-from certbroker.keys import check_pair
+from certbroker.errors import IssuanceError, NothingDone
+from certbroker.events import ReplacesRefused
+from certbroker.keys import check_pair, read_chain
+from certbroker.model import KeyType, Version
 from certbroker.sandbox.dns import DnsServer
 from certbroker.world import SystemClock
-from tests.issuer.desk import desk, own_dns, version, wanted
+from tests.issuer.desk import Desk, desk, own_dns, version, wanted
+from tests.servers.caddy import caddy, caddy_program
 from tests.servers.pebble import Pebble, debian_pebble, new_pebble, pebble
 
 pytestmark = pytest.mark.interop
+
+BOTH = pytest.mark.parametrize("find", [debian_pebble, new_pebble])
+Find = Callable[[], str]
 
 
 @pytest.fixture
@@ -24,19 +33,160 @@ def dns() -> Iterator[DnsServer]:
 
 
 def settings(server: Pebble, **more: object) -> IssuerSettings:
-    return IssuerSettings("pebble", server.directory, ca_bundle=server.ca_bundle, agree_to_terms=True, **more)  # type: ignore[arg-type]
+    values = {"ca_bundle": server.ca_bundle, "agree_to_terms": True, **more}
+    return IssuerSettings("pebble", server.directory, **values)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("find", [debian_pebble, new_pebble])
-def test_pebble_signs_a_name_and_its_wildcard(find: object, tmp_path: Path, dns: DnsServer) -> None:
-    program = find()  # type: ignore[operator]
+def proven(at: Desk, got: Version) -> None:
+    """Its sealed key opens and belongs to it, and its chain is in order."""
+    box = at.store.box("version", str(got.id))
+    assert box is not None
+    key = at.vault.unseal(at.store.id, "version", str(got.id), box)
+    check_pair(got.chain_pem, key, got.names, SystemClock().now())
+
+
+@BOTH
+@pytest.mark.parametrize("length", ["1", "3"])
+def test_pebble_signs_a_name_and_its_wildcard(find: Find, length: str, tmp_path: Path, dns: DnsServer) -> None:
+    environ = {"PEBBLE_CHAIN_LENGTH": length}
     with (
-        pebble(program, tmp_path / "ca", dns.address) as server,
+        pebble(find(), tmp_path / "ca", dns.address, environ=environ) as server,
         desk(tmp_path, settings(server), dns.address, SystemClock()) as at,
     ):
         got = version(at.issuer().obtain([wanted()])[0])
+        proven(at, got)
         assert got.names == ("example.com", "*.example.com")
-        key = at.vault.unseal(at.store.id, "version", str(got.id), at.store.box("version", str(got.id)))  # type: ignore[arg-type]
-        check_pair(got.chain_pem, key, got.names, SystemClock().now())
+        assert len(read_chain(got.chain_pem)) == 1 + int(length)
+        assert not got.trusted
         assert dns.txt("_acme-challenge.example.com") == []
-        assert at.kinds().count("issued") == 1
+        assert at.store.unremoved() == []
+        assert at.issuer().check().account == got.account_uri
+
+
+@BOTH
+def test_pebble_signs_many_certificates_in_one_batch(find: Find, tmp_path: Path, dns: DnsServer) -> None:
+    with (
+        pebble(find(), tmp_path / "ca", dns.address, environ={"PEBBLE_WFE_NONCEREJECT": "20"}) as server,
+        desk(tmp_path, settings(server), dns.address, SystemClock()) as at,
+    ):
+        requests = [wanted(f"n{i}.example.com", f"*.n{i}.example.com", certificate=f"c{i}") for i in range(10)]
+        requests.append(wanted("n0.example.com", "*.n0.example.com", certificate="c0", key_type=KeyType.RSA2048))
+        got = [version(outcome) for outcome in at.issuer().obtain(requests)]
+        for each in got:
+            proven(at, each)
+        assert got[-1].key_type is KeyType.RSA2048
+        assert {v.account_uri for v in got} == {got[0].account_uri}
+
+
+@BOTH
+def test_pebble_tells_which_name_it_could_not_prove(find: Find, tmp_path: Path, dns: DnsServer) -> None:
+    """The CA asks a DNS that knows nothing of our records."""
+    with (
+        DnsServer(recursive=True) as other,
+        pebble(find(), tmp_path / "ca", other.address) as server,
+        desk(tmp_path, settings(server), dns.address, SystemClock()) as at,
+    ):
+        other.add_zone("example.com")
+        outcome = at.issuer().obtain([wanted()])[0]
+        assert isinstance(outcome, IssuanceError)
+        assert "example.com:" in outcome.what
+        assert "*.example.com:" in outcome.what
+        assert at.store.open_orders() == []
+        assert dns.txt("_acme-challenge.example.com") == []
+
+
+@BOTH
+def test_an_account_that_pebble_does_not_know_is_told_with_a_way_out(
+    find: Find, tmp_path: Path, dns: DnsServer
+) -> None:
+    with (
+        pebble(find(), tmp_path / "ca", dns.address) as server,
+        desk(tmp_path, settings(server), dns.address, SystemClock()) as at,
+    ):
+        uri = at.issuer().account()
+        at.store.put_account("pebble", server.directory, uri + "0123")
+        with pytest.raises(IssuanceError, match="does not know our account") as caught:
+            at.issuer().check()
+        assert "another name" in (caught.value.hint or "")
+        outcome = at.issuer().obtain([wanted()])[0]
+        assert isinstance(outcome, IssuanceError)
+        assert "another name" in (outcome.hint or "")
+
+
+def test_pebble_takes_the_profile_and_refuses_one_it_has_not(tmp_path: Path, dns: DnsServer) -> None:
+    profiles = {"shortlived": {"description": "six days", "validityPeriod": 518400}}
+    with pebble(new_pebble(), tmp_path / "ca", dns.address, config={"profiles": profiles}) as server:
+        chosen = settings(server, profile="shortlived")
+        with desk(tmp_path, chosen, dns.address, SystemClock()) as at:
+            got = version(at.issuer().obtain([wanted()])[0])
+            assert got.profile == "shortlived"
+            assert got.lifetime.length < timedelta(days=7)
+            absent = at.issuer(settings=settings(server, profile="classic")).obtain([wanted(certificate="other")])[0]
+            assert isinstance(absent, NothingDone)
+            assert "shortlived" in absent.what
+
+
+def test_pebble_says_when_to_renew_and_is_told_what_is_replaced(tmp_path: Path, dns: DnsServer) -> None:
+    """ARI and `replaces` (RFC 9773): a window, the same window, a malformed one, a moved one; then replaced once and twice."""
+    with (
+        pebble(new_pebble(), tmp_path / "ca", dns.address) as server,
+        desk(tmp_path, settings(server), dns.address, SystemClock()) as at,
+    ):
+        issuer = at.issuer(minimum=timedelta())
+        first = version(issuer.obtain([wanted()])[0])
+        leaf = first.chain_pem.split("-----END CERTIFICATE-----")[0] + "-----END CERTIFICATE-----\n"
+        window = issuer.window(first)
+        assert window is not None
+        assert window.start <= window.drawn <= window.end
+        again = issuer.window(first)
+        assert again is not None
+        assert again.drawn == window.drawn
+
+        server.set_renewal_info(leaf, "no window at all")
+        kept = issuer.window(first)
+        assert kept is not None
+        assert (kept.start, kept.drawn) == (window.start, window.drawn)
+        assert at.kinds()[-1] == "window-unknown"
+
+        past = datetime.now(UTC).replace(microsecond=0) - timedelta(days=1)
+        answer = {
+            "suggestedWindow": {"start": past.isoformat(), "end": (past + timedelta(hours=3)).isoformat()},
+            "explanationURL": "https://ca.example/incident",
+        }
+        server.set_renewal_info(leaf, json.dumps(answer))
+        moved = issuer.window(first)
+        assert moved is not None
+        assert moved.start == past
+        assert moved.explanation_url == "https://ca.example/incident"
+
+        second = version(issuer.obtain([wanted(replaces=first)])[0])
+        assert second.number == 2
+        assert not [event for event in at.told if isinstance(event, ReplacesRefused)]
+        third = version(issuer.obtain([wanted(replaces=first)])[0])
+        assert third.number == 3
+        refused = [event for event in at.told if isinstance(event, ReplacesRefused)]
+        assert len(refused) == 1
+        assert "409" in refused[0].detail
+
+
+def test_pebble_may_ask_us_to_wait_in_both_forms(tmp_path: Path, dns: DnsServer) -> None:
+    """It answers Retry-After in seconds or as a date, at random."""
+    config = {"retryAfter": {"authz": 1, "order": 1}}
+    with (
+        pebble(new_pebble(), tmp_path / "ca", dns.address, config=config) as server,
+        desk(tmp_path, settings(server), dns.address, SystemClock()) as at,
+    ):
+        for number in range(3):
+            proven(at, version(at.issuer().obtain([wanted(certificate=f"c{number}")])[0]))
+
+
+def test_caddy_signs_a_name_and_its_wildcard(tmp_path: Path, dns: DnsServer) -> None:
+    with caddy(caddy_program(), tmp_path / "ca", dns.address) as server:
+        own = IssuerSettings("caddy", server.directory, ca_bundle=server.ca_bundle, roots=server.ca_bundle)
+        with desk(tmp_path, own, dns.address, SystemClock()) as at:
+            got = version(at.issuer().obtain([wanted()])[0])
+            proven(at, got)
+            assert got.roots_pem == server.ca_bundle.read_text()
+            assert at.issuer().window(got) is None
+            assert at.issuer().check().account == got.account_uri
+            assert dns.txt("_acme-challenge.example.com") == []
