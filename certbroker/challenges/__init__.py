@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from certbroker.challenges.kinds import SOLVERS, solver_class, solver_settings, solver_types
 from certbroker.challenges.records import Journal, Landing, Placed, Row, Txt
 from certbroker.challenges.solver import ADOPTED, Solver, SolverContext, Spreads
-from certbroker.errors import CertbrokerError, NothingDone
+from certbroker.errors import CertbrokerError, CredentialsRejected, NothingDone, UsageError
 from certbroker.events import Checked, Emit, ProofPublished, ProofRemoved
 from certbroker.model import NAME, Traits, base_name
 from certbroker.secret import Secret, SecretRef
@@ -66,7 +66,7 @@ class Challenges:
         self._settings = dict(solvers)
         self._network = network
         self._world = world
-        self._resolve = resolve
+        self._open = resolve
         self._deadline = deadline
         self._lock = threading.RLock()
         self._lookup: Lookup | None = None
@@ -132,6 +132,13 @@ class Challenges:
                 )
                 self._solvers[name] = solver_class(settings.type).open(settings.options, context)
             return self._solvers[name]
+
+    def _resolve(self, reference: SecretRef) -> Secret:
+        """A secret that cannot be had is this solver's trouble, told in its own family of errors."""
+        try:
+            return self._open(reference)
+        except UsageError as error:
+            raise CredentialsRejected(error.what, hint=error.hint) from None
 
     def _session(
         self, *, service: str, base: str, authorize: Callable[[], Mapping[str, Secret]], traits: Traits
@@ -285,14 +292,16 @@ class Challenges:
                     failed.append((row, error))
                     what = f"TXT {row.name} stays for now: {error.what}"
                     emit(Checked(at=now, subject=f"solver {row.solver}", state="warn", what=what, **about))
-                    continue
-                event = ProofRemoved(at=now, solver=row.solver, record=row.name, **about)
-                journal.record_removed(row.id, events=(event,))
-                emit(event)
+                elif _adopted(row):
+                    journal.record_removed(row.id)
+                else:
+                    event = ProofRemoved(at=now, solver=row.solver, record=row.name, **about)
+                    journal.record_removed(row.id, events=(event,))
+                    emit(event)
         return failed
 
     def _clean_up(self, row: Row) -> CertbrokerError | None:
-        if row.handle is not None and row.handle.startswith(ADOPTED):
+        if _adopted(row):
             return None
         if row.solver not in self._settings:
             return NothingDone(f"the file has no solver {row.solver} any more")
@@ -312,3 +321,8 @@ class Challenges:
         return caa.preflight(
             base_name(name), issuers=issuers, account_uri=account_uri, wildcard=wildcard, lookup=self.lookup
         )
+
+
+def _adopted(row: Row) -> bool:
+    """The value stood there before us: not ours to remove."""
+    return row.handle is not None and row.handle.startswith(ADOPTED)

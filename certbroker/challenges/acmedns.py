@@ -43,12 +43,14 @@ class AcmeDnsSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
-    api: str = Field(description="base URL of the acme-dns server")
+    api: str = Field(description="base URL of the acme-dns server", examples=["https://auth.acme-dns.io"])
     fulldomain: str | None = Field(default=None, description="the registration's fulldomain")
     subdomain: str | None = Field(default=None, description="the registration's subdomain")
     username: SecretRef | None = Field(default=None, description="the registration's username")
     password: SecretRef | None = Field(default=None, description="the registration's password")
-    storage: str | None = Field(default=None, description="JSON file of registrations, as lego writes it")
+    storage: str | None = Field(
+        default=None, description="JSON file of registrations, as lego writes it", examples=["acme-dns.json"]
+    )
 
     @field_validator("api")
     @classmethod

@@ -36,7 +36,9 @@ class DnsimpleSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
-    token: SecretRef = Field(description="API access token")
+    token: SecretRef = Field(
+        description="account token with full access to these zones only: dnsimple.com, Account > Access Tokens"
+    )
     account: int | None = Field(default=None, description="account id; needed if the token reaches several accounts")
     api: str = Field(default="https://api.dnsimple.com/v2", description="base URL of the API")
 

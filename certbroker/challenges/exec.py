@@ -42,7 +42,11 @@ class ExecSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
-    program: list[str] = Field(min_length=1, description="the program and its first words; certbot: one shell command")
+    program: list[str] = Field(
+        min_length=1,
+        description="the program and its first words; certbot: one shell command",
+        examples=[["/usr/local/bin/dns-hook"]],
+    )
     style: Literal["certbroker", "lego", "certbot", "dehydrated"] = "certbroker"
     cleanup: str | None = Field(default=None, description="certbot only: the shell command that removes the value")
     environ: list[str] = Field(default=[], description="names of environment variables to pass on")

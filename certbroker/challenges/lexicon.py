@@ -40,7 +40,7 @@ class LexiconSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
-    provider: str = Field(pattern=r"^[a-z0-9_]+$", description="Lexicon's name of the service")
+    provider: str = Field(pattern=r"^[a-z0-9_]+$", description="Lexicon's name of the service", examples=["cloudflare"])
     options: dict[str, Option] = Field(default={}, description="the service's options, as Lexicon calls them")
 
     @field_validator("provider")

@@ -42,10 +42,12 @@ class Rfc2136Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
-    server: str = Field(description='"host:port" of the primary')
-    key: str = Field(description="name of the TSIG key")
+    server: str = Field(description='"host:port" of the primary', examples=["ns1.example.com:53"])
+    key: str = Field(description="name of the TSIG key", examples=["certbroker"])
     algorithm: Algorithm = "hmac-sha256"
-    secret: SecretRef = Field(description="the TSIG key, base64")
+    secret: SecretRef = Field(
+        description="the TSIG key, base64: tsig-keygen KEY (BIND) or keymgr -t KEY (Knot); TXT at _acme-challenge will do"
+    )
 
     @field_validator("server")
     @classmethod
