@@ -164,10 +164,6 @@ def test_a_plan_never_pushes_what_is_settled_and_never_forgets_what_is_open(
 ) -> None:
     targets = [target(f"t{i}", phase) for i, phase in enumerate(found)]
     made = plan(facts(*targets, have=version()), Selection(yes=yes, order=order))
-    touched = {
-        getattr(step, "assignment", None) and step.assignment.target
-        for step in made.steps
-        if isinstance(step, Push | Verify)
-    }  # type: ignore[union-attr]
+    touched = {step.assignment.target for step in made.steps if isinstance(step, Push | Verify)}
     assert touched == {t.name for t, phase in zip(targets, found, strict=True) if phase is None or not phase.settled}
     assert not any(isinstance(step, Order) for step in made.steps)

@@ -290,7 +290,7 @@ def _remember(desk: Desk, finding: Finding) -> bool:
         at=now, subject=f"{finding.kind}/{finding.name}", state=finding.state.value, what=finding.what
     )
     changed = desk.store.put_finding(
-        finding.kind, finding.name, finding.state.value, finding.what, finding.hint or None, events=[event]
+        finding.kind, finding.name, _STATES[finding.state], finding.what, finding.hint or None, events=[event]
     )
     if changed:
         desk.emit(event)

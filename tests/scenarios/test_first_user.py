@@ -115,9 +115,7 @@ def test_a_name_that_waits_for_ownership_holds_up_nobody(place: Town) -> None:
 
 def test_many_vanity_domains_stand_in_one_table(place: Town) -> None:
     names = ", ".join(f'"{each}.example.com"' for each in ("podcast", "radio", "news", "jobs"))
-    vanity = (
-        f'\n[certificate.vanity]\neach = [{names}]\nnames = ["{{each}}", "www.{{each}}"]\ntargets = ["fly-blue"]\n'
-    )
+    vanity = f'\n[certificate.vanity]\neach = [{names}]\nnames = ["{{each}}", "www.{{each}}"]\ntargets = ["fly-blue"]\n'
     place.configure(certificates=vanity)
     place.run("renew")
     assert place.orders == 4
