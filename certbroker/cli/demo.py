@@ -21,7 +21,7 @@ from certbroker.errors import UsageError
 from certbroker.world import SystemClock, World
 
 if TYPE_CHECKING:
-    from certbroker.sandbox import Sandbox
+    from certbroker.sandbox.house import Sandbox
 
 
 class StoryClock(SystemClock):
@@ -59,7 +59,7 @@ class Story:
 def tell_demo(world: World, keep: str | None) -> int:
     """The main job from nothing to a repaired push. Returns the exit code."""
     from certbroker.broker import home_path
-    from certbroker.sandbox import Sandbox
+    from certbroker.sandbox.house import Sandbox
 
     clock = StoryClock()
     began = clock.monotonic()
@@ -126,7 +126,7 @@ def _tell(story: Story, house: Sandbox, clock: StoryClock) -> None:
 def keep_sandbox(world: World, folder: str, seconds: float | None) -> int:
     """Run the embedded world until it is interrupted (or `seconds` are over); print how to reach it."""
     from certbroker.broker import home_path
-    from certbroker.sandbox import Sandbox
+    from certbroker.sandbox.house import Sandbox
 
     place = home_path(world, folder)
     if place.exists() and any(place.iterdir()):

@@ -1,5 +1,1 @@
 """The embedded world: a CA, a DNS, the platforms' simulators and edges that really terminate TLS. Loopback only."""
-
-from certbroker.sandbox.house import Sandbox
-
-__all__ = ["Sandbox"]

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from certbroker.cli import main
-from certbroker.sandbox import Sandbox
+from certbroker.sandbox.house import Sandbox
 from certbroker.store import Store
 from certbroker.world import World
 from tests.clock import TestClock
