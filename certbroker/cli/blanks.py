@@ -11,7 +11,8 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, get_args
+from types import UnionType
+from typing import TYPE_CHECKING, Any, Union, get_args, get_origin
 
 from certbroker.model import LABEL
 from certbroker.secret import SecretRef
@@ -64,31 +65,42 @@ def section(kind: str, name: str, choice: Choice) -> Section:
     """The table `[kind.NAME]` for a choice. The first required setting that is no secret takes the choice's value."""
     fields = {field.alias or key: field for key, field in choice.settings.model_fields.items()}
     shapes: Mapping[str, Any] = choice.settings.model_json_schema()
-    values = _values(choice, fields, shapes)
-    known = {key.upper(): str(value) for key, value in values.items() if isinstance(value, str)}
+    values, said = _values(choice, fields, shapes)
+    table = {
+        key: _value(name, key, field, values) for key, field in fields.items() if field.is_required() or key in values
+    }
+    ready = _accepts(choice.settings, table)
+    if not ready:  # one more setting may do, where the model asks for "either this or that"
+        for key, field in fields.items():
+            if key not in table and field.examples and _accepts(choice.settings, {**table, key: field.examples[0]}):
+                table[key], ready = field.examples[0], True
+                break
+    known = {key.upper(): str(value) for key, value in table.items() if type(value) in (str, int)}
     blanks: list[Blank] = []
     secrets: list[SecretBlank] = []
-    table: dict[str, object] = {}
-    for key, field in sorted(fields.items(), key=lambda item: not item[1].is_required()):
+    for key, field in sorted(fields.items(), key=lambda item: item[0] not in table):
         told = _filled(_one_line(field.description or ""), known)
+        guessed = key in table and not holds_secret(field) and key != said
         if holds_secret(field):
             variable = variable_name(name, key)
-            table[key] = {"env": variable}
-            if field.is_required():
+            blanks.append(Blank(toml_key(key), f'{{ env = "{variable}" }}', told, key in table))
+            if key in table:
                 secrets.append(SecretBlank(variable, f"{kind} {name}", told))
-            blanks.append(Blank(key, f'{{ env = "{variable}" }}', told, field.is_required()))
-        elif field.is_required() or key in values:
-            table[key] = values.get(key, "")
-            blanks.append(Blank(key, toml(table[key]), told, True))
         else:
-            blanks.append(Blank(key, toml(_example(field, _shape(shapes, key), shapes)), told, False))
-    table = {key: value for key, value in table.items() if fields[key].is_required() or key in values}
-    return Section(name, choice.kind, tuple(blanks), tuple(secrets), _accepts(choice.settings, table))
+            value = table[key] if key in table else _example(field, _shape(shapes, key))
+            comment = f"put yours: {told}".removesuffix(": ") if guessed else told
+            blanks.append(Blank(toml_key(key), toml(value), comment, key in table))
+    return Section(name, choice.kind, tuple(blanks), tuple(secrets), ready)
+
+
+def _value(owner: str, key: str, field: FieldInfo, values: Mapping[str, object]) -> object:
+    return {"env": variable_name(owner, key)} if holds_secret(field) else values[key]
 
 
 def holds_secret(field: FieldInfo) -> bool:
-    """Whether its value is a reference to a secret, or may be."""
-    return field.annotation is SecretRef or SecretRef in get_args(field.annotation)
+    """Whether its value is one reference to a secret: `SecretRef`, or that among other things."""
+    wide = get_origin(field.annotation) in (Union, UnionType)
+    return field.annotation is SecretRef or (wide and SecretRef in get_args(field.annotation))
 
 
 def variable_name(owner: str, key: str) -> str:
@@ -112,7 +124,7 @@ def section_name(choice: Choice, taken: Mapping[str, object]) -> str:
 def toml(value: object) -> str:
     """A value as TOML. JSON's strings, numbers, booleans and flat lists are TOML too."""
     if isinstance(value, Mapping):
-        inner = ", ".join(f"{json.dumps(str(key))} = {toml(one)}" for key, one in value.items())
+        inner = ", ".join(f"{toml_key(str(key))} = {toml(one)}" for key, one in value.items())
         return f"{{ {inner} }}" if inner else "{}"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(toml(one) for one in value) + "]"
@@ -121,64 +133,67 @@ def toml(value: object) -> str:
     return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-def _values(choice: Choice, fields: Mapping[str, FieldInfo], shapes: Mapping[str, Any]) -> dict[str, object]:
-    """What required settings get: what was said, else an example."""
-    values: dict[str, object] = {}
-    said: object = choice.value
+def toml_key(key: str) -> str:
+    """Bare where TOML allows it."""
+    return key if re.fullmatch("[A-Za-z0-9_-]+", key) else toml(key)
+
+
+def _values(
+    choice: Choice, fields: Mapping[str, FieldInfo], shapes: Mapping[str, Any]
+) -> tuple[dict[str, object], str | None]:
+    """What settings get that are no secrets: what was said, else an example; and which one was said."""
     plain = [key for key, field in fields.items() if not holds_secret(field)]
     needed = [key for key in plain if fields[key].is_required()]
-    for key in needed:
-        shape = _shape(shapes, key)
-        if said:
-            values[key] = _typed(said, shape)
-            said = ""
-        else:
-            values[key] = _example(fields[key], shape, shapes)
-    if said and plain:
-        values[plain[0]] = _typed(said, _shape(shapes, plain[0]))
-    return values
+    values = {key: _example(fields[key], _shape(shapes, key)) for key in needed}
+    said = next(iter(needed or plain), None) if choice.value else None
+    if said is not None:
+        values[said] = _typed(choice.value, _shape(shapes, said))
+    return values, said
 
 
-def _typed(said: object, shape: Mapping[str, Any]) -> object:
+def _typed(text: str, shape: Mapping[str, Any]) -> object:
     """What was said on the command line, as the type the setting has."""
-    text = str(said)
     if shape.get("type") == "integer" and text.isascii() and text.isdigit():
         return int(text)
     return [text] if shape.get("type") == "array" else text
 
 
 def _shape(shapes: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    shape = shapes.get("properties", {}).get(key, {})
+    """The JSON Schema of one setting, with what it refers to in its place."""
+    return _resolved(shapes.get("properties", {}).get(key, {}), shapes)
+
+
+def _resolved(shape: Mapping[str, Any], shapes: Mapping[str, Any]) -> Mapping[str, Any]:
     while "$ref" in shape:
-        shape = shapes["$defs"][shape["$ref"].rsplit("/", 1)[1]]
+        shape = {**shapes["$defs"][shape["$ref"].rsplit("/", 1)[1]], **{k: v for k, v in shape.items() if k != "$ref"}}
     options = [option for option in shape.get("anyOf", []) if option.get("type") != "null"]
-    return {**options[0], **shape} if options else shape
+    shape = {**_resolved(options[0], shapes), **shape} if options else shape
+    if "properties" in shape:
+        inner = {key: _resolved(value, shapes) for key, value in shape["properties"].items()}
+        return {**shape, "properties": inner}
+    return shape
 
 
-def _example(field: FieldInfo, shape: Mapping[str, Any], shapes: Mapping[str, Any]) -> object:
+def _example(field: FieldInfo, shape: Mapping[str, Any]) -> object:
     """Something to write there: its own example, its default, else the plainest value of its type."""
-    if field.examples:
-        example: object = field.examples[0]
-        return example
+    return field.examples[0] if field.examples else _plain(shape)
+
+
+def _plain(shape: Mapping[str, Any]) -> object:
     for found in (shape.get("default"), shape.get("const"), next(iter(shape.get("enum", ())), None)):
         if found is not None:
             return found
-    kind = shape.get("type")
-    if kind == "object":
-        inner = shape.get("properties", {})
-        return {key: _plain(inner[key].get("type")) for key in shape.get("required", ()) if key in inner}
-    return _plain(kind, minimum=shape.get("minimum"))
-
-
-def _plain(kind: object, *, minimum: object = None) -> object:
-    match kind:
+    match shape.get("type"):
         case "integer" | "number":
-            return minimum if isinstance(minimum, int | float) else 1
+            return shape.get("minimum", 1)
         case "boolean":
             return False
         case "array":
             return []
-    return "CHANGE-ME"
+        case "object":
+            inner = shape.get("properties", {})
+            return {key: _plain(inner[key]) for key in shape.get("required", ()) if key in inner}
+    return {"env": "CHANGE_ME"} if "oneOf" in shape else "CHANGE-ME"
 
 
 def _accepts(settings: type[BaseModel], table: Mapping[str, object]) -> bool:

@@ -154,12 +154,7 @@ def _table(part: Section) -> list[str]:
     width = max(len(blank.key) for blank in blanks if blank.live)
     lines: list[str] = []
     for blank in blanks:
-        key = (
-            blank.key
-            if blank.key.replace("-", "").replace("_", "").isalnum() and blank.key.isascii()
-            else toml(blank.key)
-        )
-        text = f"{key:<{width}} = {blank.text}" if blank.live else f"# {key} = {blank.text}"
+        text = f"{blank.key:<{width}} = {blank.text}" if blank.live else f"# {blank.key} = {blank.text}"
         lines += _told(text, blank.comment)
     return lines
 
@@ -211,7 +206,7 @@ def _rest() -> list[str]:
 def _env(secrets: Sequence[SecretBlank]) -> str:
     lines = [
         "# Copy to .env, fill in, keep it out of git. One file for systemd (EnvironmentFile=), a shell (set -a; . ./.env)",
-        "# and op run --env-file. Each secret has the least rights that do.",
+        "# and op run --env-file. Above each secret stands what makes it, with the least rights that will do.",
     ]
     for secret in secrets:
         told = f"{secret.owner}: {secret.how}" if secret.how else secret.owner

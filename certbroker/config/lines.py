@@ -29,7 +29,8 @@ class Lines:
         """`text` is valid TOML with `\\n` line ends."""
         self._text = text
         self._starts = [0, *(match.end() for match in re.finditer("\n", text))]
-        self._known: dict[Path, int] = {}
+        self.known: dict[Path, int] = {}
+        """Every key, table and list entry, with its line."""
         self._lengths: dict[Path, int] = {}
         self._tables: dict[Path, dict[str, int]] | None = None
         self._scan()
@@ -37,7 +38,7 @@ class Lines:
     def at(self, path: Sequence[str | int]) -> int | None:
         """The line of `path`, or of the nearest thing around it that the file names; None if there is none."""
         for length in range(len(path), 0, -1):
-            line = self._known.get(tuple(path[:length]))
+            line = self.known.get(tuple(path[:length]))
             if line is not None:
                 return line
         return None
@@ -46,7 +47,7 @@ class Lines:
         """The lines of everything inside a table `[kind.NAME]`, by dotted path from there."""
         if self._tables is None:
             self._tables = {}
-            for known, line in self._known.items():
+            for known, line in self.known.items():
                 if len(known) > 2:
                     self._tables.setdefault(known[:2], {})[".".join(map(str, known[2:]))] = line
         return self._tables.get(path, {})
@@ -79,14 +80,14 @@ class Lines:
             path = (*path, key)
             last = number == len(keys)
             if last and not entry:
-                self._known[path] = line
+                self.known[path] = line
             else:
-                self._known.setdefault(path, line)
+                self.known.setdefault(path, line)
             if last and entry:
                 self._lengths[path] = self._lengths.get(path, 0) + 1
             if path in self._lengths:
                 path = (*path, self._lengths[path] - 1)
-                self._known.setdefault(path, line)
+                self.known.setdefault(path, line)
         return path
 
     def _pair(self, position: int, table: Path) -> int:
@@ -95,7 +96,7 @@ class Lines:
         path = table
         for key in keys:
             path = (*path, key)
-            self._known.setdefault(path, line)
+            self.known.setdefault(path, line)
         return self._value(_SPACE.match(self._text, end + 1).end(), path)  # type: ignore[union-attr]  # matches ""
 
     def _keys(self, position: int) -> tuple[list[str], int]:
@@ -132,7 +133,7 @@ class Lines:
         number = 0
         while self._text[position] != "]":
             entry = (*path, number)
-            self._known[entry] = self._line(position)
+            self.known[entry] = self._line(position)
             position = self._gap(self._value(position, entry))
             if self._text[position] == ",":
                 position = self._gap(position + 1)
