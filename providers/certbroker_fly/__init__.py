@@ -104,16 +104,18 @@ class FlyProvider:
     def push(self, bundle: Bundle, before: Mapping[str, Live]) -> Mapping[str, Outcome]:
         """One upload per name, in order.
 
-        A name that Fly refuses fails alone. What concerns the whole app (token, app, network, rate limit) ends the
-        push: it is raised if no name has an outcome yet, else it is the outcome of the names that are left.
+        A name that Fly refuses or stumbles over fails alone. What concerns the whole app (token, app, network, rate limit,
+        the run's deadline) ends the push: it is raised if no name has an outcome yet, else it is the outcome of the names
+        that are left.
         """
         outcomes: dict[str, Outcome] = {}
         for name in bundle.assignment.names:
             try:
                 outcomes[name] = self._push(bundle, name, before.get(name))
-            except (Rejected, Misunderstood) as error:
-                outcomes[name] = Failed(error)
             except ProviderError as error:
+                if _concerns_one_name(error):
+                    outcomes[name] = Failed(error)
+                    continue
                 if not outcomes:
                     raise
                 left = bundle.assignment.names[len(outcomes) :]
@@ -121,7 +123,7 @@ class FlyProvider:
         return outcomes
 
     def restore(self, assignment: Assignment, before: Mapping[str, Live], previous: Bundle | None) -> None:
-        """Every name is tried before the first error is raised. Nothing is removed unless Fly's own certificate takes over."""
+        """A name's own error is raised after the others were tried. Nothing is removed unless Fly's own certificate takes over."""
         errors: list[ProviderError] = []
         for name in assignment.names:
             try:
@@ -129,7 +131,9 @@ class FlyProvider:
                     self._place(previous, name)
                 elif name in before and before[name].owner is Owner.MANAGED:
                     self._fall_back(name)
-            except (Rejected, Misunderstood) as error:
+            except ProviderError as error:
+                if not _concerns_one_name(error):
+                    raise
                 errors.append(error)
         if errors:
             raise errors[0]
@@ -268,6 +272,11 @@ class FlyProvider:
         if token.machine:
             said.append(f"the token works from machine {token.machine} only")
         return said
+
+
+def _concerns_one_name(error: ProviderError) -> bool:
+    """Fly read this call and refused it, or stumbled over it (5xx, 408): the next name may fare better."""
+    return isinstance(error, Rejected | Misunderstood) or error.status == 408 or (error.status or 0) >= 500
 
 
 def _outcome(hostname: Hostname) -> Outcome:

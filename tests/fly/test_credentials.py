@@ -6,6 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from certbroker.errors import CredentialsRejected, Missing, Unavailable
+from certbroker.model import Standing
 from certbroker.provider import ChecksCredentials
 from certbroker.secret import Secret
 from certbroker.testkit.simulator import Fault, Response
@@ -61,7 +62,7 @@ def test_a_revoked_token_is_refused() -> None:
         provider.push(make_bundle(), {})
 
 
-def check(fly: Fly, token: str | None = None, app: str = "site-blue"):  # type: ignore[no-untyped-def]
+def check(fly: Fly, token: str | None = None, app: str = "site-blue") -> Standing:
     provider = fly.provider(app, token=token)
     assert isinstance(provider, ChecksCredentials)
     return provider.check()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from datetime import timedelta
 
@@ -11,7 +12,8 @@ from certbroker.errors import CredentialsRejected, Missing, Rejected, Unavailabl
 from certbroker.model import Done, Failed, Record, Waiting
 from certbroker.testkit.simulator import Fault, Response
 from certbroker_fly.simulator import Quirks
-from tests.fly.rig import NAMES, Fly, label, make_bundle, make_fly
+from tests.fly.rig import NAMES, label, make_bundle, make_fly
+from tests.fly.test_simulator import ask
 
 ODD = (
     Quirks(),
@@ -107,7 +109,7 @@ def test_a_waiting_certificate_that_vanished_is_uploaded_again() -> None:
     bundle, provider = make_bundle(NAMES[:1]), fly.provider()
     provider.push(bundle, {})
     before = provider.inspect(bundle.assignment)
-    fly.simulator.handle(_delete(fly, "example.com"))
+    ask(fly, "DELETE", "/certificates/example.com")
     fly.prove(*NAMES)
     assert provider.push(bundle, before) == {"example.com": Done()}
 
@@ -179,27 +181,51 @@ def test_one_refused_name_does_not_hold_up_the_others() -> None:
     assert outcomes["example.com"] == outcomes["www.example.org"] == Done()
 
 
-@pytest.mark.parametrize(
-    ("status", "error"),
-    [(401, CredentialsRejected), (403, CredentialsRejected), (429, Unavailable), (502, Unavailable)],
-)
-def test_trouble_with_the_whole_app_is_raised_before_and_kept_per_name_after_the_first_outcome(
+WHOLE_APP = [(401, CredentialsRejected), (403, CredentialsRejected), (404, Missing), (429, Unavailable)]
+
+
+@pytest.mark.parametrize(("status", "error"), WHOLE_APP)
+def test_trouble_with_the_whole_app_is_raised_at_once(status: int, error: type[Exception]) -> None:
+    fly = make_fly()
+    fly.simulator.faults.append(Fault(Response.html(status, "<h1>no</h1>"), times=9))
+    with pytest.raises(error):
+        fly.provider().push(make_bundle(), {})
+    assert len(fly.calls) == 1
+
+
+@pytest.mark.parametrize(("status", "error"), WHOLE_APP)
+def test_trouble_with_the_whole_app_later_on_is_the_outcome_of_what_is_left(
     status: int, error: type[Exception]
 ) -> None:
-    for passed in (0, 1):
-        fly = make_fly()
-        fly.prove(*NAMES)
-        bundle = make_bundle()
-        fly.simulator.faults.append(Fault(Response.html(status, "<h1>no</h1>"), skip=passed, times=9))
-        if passed == 0:
-            with pytest.raises(error):
-                fly.provider().push(bundle, {})
-            assert len(fly.calls) == 1
-            continue
-        outcomes = fly.provider().push(bundle, {})
-        assert outcomes["example.com"] == Done()
-        assert [type(out.error) for out in outcomes.values() if isinstance(out, Failed)] == [error, error]
-        assert len(fly.calls) == 2
+    fly = make_fly()
+    fly.prove(*NAMES)
+    fly.simulator.faults.append(Fault(Response.html(status, "<h1>no</h1>"), skip=1, times=9))
+    outcomes = fly.provider().push(make_bundle(), {})
+    assert outcomes["example.com"] == Done()
+    assert [type(outcome.error) for outcome in outcomes.values() if isinstance(outcome, Failed)] == [error, error]
+    assert len(fly.calls) == 2
+
+
+def test_a_server_error_on_one_name_does_not_hold_up_the_others() -> None:
+    fly = make_fly()
+    fly.prove(*NAMES)
+    fly.simulator.faults.append(Fault(Response.html(502, "<h1>no</h1>")))
+    outcomes = dict(fly.provider().push(make_bundle(), {}))
+    failed = outcomes.pop("example.com")
+    assert isinstance(failed, Failed)
+    assert isinstance(failed.error, Unavailable)
+    assert set(outcomes.values()) == {Done()}
+
+
+@pytest.mark.parametrize("passed", [0, 1])
+def test_a_dead_line_ends_the_push(passed: int) -> None:
+    fly = make_fly()
+    fly.prove(*NAMES)
+    fly.simulator.faults.append(Fault("reset", skip=passed, times=9))
+    with contextlib.suppress(Unavailable):
+        outcomes = fly.provider().push(make_bundle(), {})
+        assert [type(outcome) for outcome in outcomes.values()] == [Done, Failed, Failed]
+    assert len(fly.calls) == passed + 1
 
 
 def test_an_unknown_app_is_named() -> None:
@@ -245,10 +271,3 @@ def test_an_answer_without_the_certificate_is_not_called_done(body: dict[str, ob
     fly = make_fly()
     fly.simulator.faults.append(Fault(Response.of(201, body), times=2))
     assert isinstance(fly.provider().push(make_bundle(NAMES[:1]), {})["example.com"], Failed)
-
-
-def _delete(fly: Fly, hostname: str):  # type: ignore[no-untyped-def]
-    from certbroker.testkit.simulator import Request
-
-    token = fly.simulator.deploy_token("site-blue")
-    return Request("DELETE", f"/v1/apps/site-blue/certificates/{hostname}", (), {"Authorization": token}, b"")
