@@ -77,6 +77,10 @@ def _relevant(name: str, lookup: Lookup) -> tuple[str, list[CAA]]:
             found = lookup.query(step, RdataType.CAA).resolve_chaining().answer
         except dns.exception.DNSException:
             raise Unavailable(f"the answer for {shown(step)} cannot be read") from None
+        except Unavailable:
+            if len(step.labels) > 2:
+                raise
+            return "", []  # a top level that does not answer is everybody's trouble, not this order's
         if found is not None and len(found):
             return shown(step), [record for record in found if isinstance(record, CAA)]
         step = step.parent()

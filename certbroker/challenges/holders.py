@@ -14,6 +14,8 @@ class Holder(NamedTuple):
     name: str
     needed: str
     """What the CNAME is for there, and what that means for a certificate that we push."""
+    perhaps_ours: bool = False
+    """The owner may have a registration of his own there."""
 
 
 HOLDERS: Final = {
@@ -30,7 +32,9 @@ HOLDERS: Final = {
     "_acme.deno.net": Holder("Deno Deploy", "it renews a certificate that Deno manages"),
     "hosting-verify.netsuite.com": Holder("Oracle NetSuite", "it renews a certificate that NetSuite manages"),
     "auth.acme-dns.io": Holder(
-        "the public acme-dns", "if the registration is yours, name it in a solver of type acme-dns"
+        "the public acme-dns",
+        "or, if the registration is yours, name it in a solver of type acme-dns",
+        perhaps_ours=True,
     ),
 }
 

@@ -48,9 +48,16 @@ class Locator:
 
     def _find(self, asked: str) -> Landing:
         way = self._lookup.land(asked)
-        claim = self._claimed(way.end)
+        holder = holders.holder_of(way.end) if way.end != asked else None
+        claim = self._named(way.end)
+        if claim is None and (holder is None or holder.perhaps_ours):
+            claim = self._listed(way.end)
+        if claim is None and holder is not None:
+            raise NothingDone(
+                f"{asked} is a CNAME to {way.end}: held by {holder.name}; the CA would look for our proof there",
+                hint=f"delete the CNAME {asked} ({holder.needed})",
+            )
         if claim is None:
-            self._refuse_holder(asked, way.end)
             claim = self._walked(asked, way.end)
         solver, zone = claim
         settings = self._settings[solver]
@@ -61,20 +68,24 @@ class Locator:
             )
         return Landing(asked, way.end, zone, solver)
 
-    def _claimed(self, name: str) -> tuple[str, str] | None:
-        """The solver that knows `name` for its own: named in the file first, then by what its service lists."""
+    def _named(self, name: str) -> tuple[str, str] | None:
+        """The solver for whose zones the file says so; the longest zone wins, then the first in the file."""
         named = {solver: within(name, settings.zones) for solver, settings in self._settings.items()}
         best = max((zone for zone in named.values() if zone), key=len, default=None)
-        if best is not None:
-            chosen = next(solver for solver, zone in named.items() if zone == best)
-            zone = self._solver(chosen).zone_for(name)
-            if zone is None:
-                raise NothingDone(
-                    f"solver {chosen} is to serve {best}, and its service does not hold a zone for {name}",
-                    hint=f"look at zones under [solver.{chosen}], and at what its credentials may see",
-                )
-            self._compare(chosen, zone, name)
-            return chosen, zone
+        if best is None:
+            return None
+        chosen = next(solver for solver, zone in named.items() if zone == best)
+        zone = self._solver(chosen).zone_for(name)
+        if zone is None:
+            raise NothingDone(
+                f"solver {chosen} is to serve {best}, and its service does not hold a zone for {name}",
+                hint=f"look at zones under [solver.{chosen}], and at what its credentials may see",
+            )
+        self._compare(chosen, zone, name)
+        return chosen, zone
+
+    def _listed(self, name: str) -> tuple[str, str] | None:
+        """The solver whose own service lists the longest zone. One that fails counts only if no other claims the name."""
         claims: list[tuple[str, str]] = []
         errors: list[ProviderError] = []
         for solver, settings in self._settings.items():
@@ -116,14 +127,6 @@ class Locator:
             hint=f"let the registrar or {seen} point to the name servers of {zone}"
             f' (or say where to look: [solver.{solver}] nameservers = ["host:53"])',
         )
-
-    def _refuse_holder(self, asked: str, end: str) -> None:
-        holder = holders.holder_of(end)
-        if holder is not None and end != asked:
-            raise NothingDone(
-                f"{asked} is a CNAME to {end}: held by {holder.name}; the CA would look for our proof there",
-                hint=f"delete the CNAME {asked} ({holder.needed})",
-            )
 
     def _walked(self, asked: str, end: str) -> tuple[str, str]:
         """No service knows the name: a solver without zones of its own takes the zone that the SOA walk finds."""

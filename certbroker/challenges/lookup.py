@@ -216,22 +216,14 @@ class Lookup:
         return False
 
     def zone_of(self, name: str) -> str:
-        """The zone that holds `name`, by walking up to its SOA (never by a suffix list). Raises Unavailable.
-
-        The SOA in the authority section speaks for the name only if the answer section is empty: with a CNAME there it is
-        that of the CNAME's target, perhaps another zone.
-        """
+        """The zone that holds `name`, by walking up to its SOA (never by a suffix list). Raises Unavailable."""
         with self._lock:
             if name in self._zones:
                 return self._zones[name]
         step = dns.name.from_text(name)
         while True:
             answer = self.query(step, RdataType.SOA)
-            zone = step if answer.get_rrset(answer.answer, step, dns.rdataclass.IN, RdataType.SOA) else None
-            if zone is None and not answer.answer:
-                zone = next(
-                    (s.name for s in answer.authority if s.rdtype == RdataType.SOA and step.is_subdomain(s.name)), None
-                )
+            zone = _zone_in(answer, step)
             if zone is not None:
                 break
             if step == dns.name.root:
@@ -309,17 +301,21 @@ class Lookup:
 
     def own_zone(self, server: Server, name: str) -> str | None:
         """The zone in which `server` itself answers for `name`, with authority; None if it does not. Raises Unavailable."""
-        qname = dns.name.from_text(name)
-        message = dns.message.make_query(qname, RdataType.SOA, use_edns=0, payload=PAYLOAD)
-        message.flags &= ~dns.flags.RD
-        try:
-            answer = self._send(message, server.host, server.port, ASK_SECONDS)
-        except (dns.exception.DNSException, OSError, EOFError) as error:
-            raise Unavailable(f"the name server {server} does not answer: {said_by(error)}") from None
-        if not answer.flags & dns.flags.AA or answer.rcode() not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
-            return None
-        soas = [s.name for s in (*answer.answer, *answer.authority) if s.rdtype == RdataType.SOA]
-        return next((shown(soa) for soa in soas if qname.is_subdomain(soa)), None)
+        step = dns.name.from_text(name)
+        while step != dns.name.root:
+            message = dns.message.make_query(step, RdataType.SOA, use_edns=0, payload=PAYLOAD)
+            message.flags &= ~dns.flags.RD
+            try:
+                answer = self._send(message, server.host, server.port, ASK_SECONDS)
+            except (dns.exception.DNSException, OSError, EOFError) as error:
+                raise Unavailable(f"the name server {server} does not answer: {said_by(error)}") from None
+            if not answer.flags & dns.flags.AA or answer.rcode() not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
+                return None
+            zone = _zone_in(answer, step)
+            if zone is not None:
+                return shown(zone)
+            step = step.parent()
+        return None
 
     def _send(self, message: dns.message.Message, host: str, port: int, seconds: float) -> dns.message.Message:
         """UDP, then TCP if it was cut. Raises DNSException, OSError or EOFError."""
@@ -362,6 +358,19 @@ def said_by(error: BaseException) -> str:
     if isinstance(error, dns.exception.Timeout):
         return "nothing in time"
     return type(error).__name__
+
+
+def _zone_in(answer: dns.message.Message, name: dns.name.Name) -> dns.name.Name | None:
+    """The zone of `name` by the answer to its SOA.
+
+    An SOA in the authority section speaks for the name only if the answer section is empty: with a CNAME there it is that of
+    the CNAME's target, perhaps of another zone.
+    """
+    if answer.get_rrset(answer.answer, name, dns.rdataclass.IN, RdataType.SOA) is not None:
+        return name
+    if answer.answer:
+        return None
+    return next((s.name for s in answer.authority if s.rdtype == RdataType.SOA and name.is_subdomain(s.name)), None)
 
 
 def _step(way: list[dns.name.Name], target: dns.name.Name) -> None:

@@ -135,9 +135,11 @@ def town(*zones: str, keys: bool = True) -> Iterator[DnsServer]:
         yield dns
 
 
-def lookup(world: World, recursor: str, connect_to: Mapping[str, str] | None = None) -> Lookup:
+def lookup(
+    world: World, *recursors: str, connect_to: Mapping[str, str] | None = None, deadline: float = PLENTY
+) -> Lookup:
     return Lookup(
-        recursors=(recursor,), connect_to=connect_to or {}, network=world.network, clock=world.clock, deadline=PLENTY
+        recursors=recursors, connect_to=connect_to or {}, network=world.network, clock=world.clock, deadline=deadline
     )
 
 
