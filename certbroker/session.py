@@ -60,7 +60,8 @@ class Transport(HTTPAdapter):
     def get_connection_with_tls_context(self, request: Any, verify: Any, proxies: Any = None, cert: Any = None) -> Any:
         parts = urlsplit(request.url)
         port = parts.port or (443 if parts.scheme == "https" else 80)
-        elsewhere = self._connect_to.get(f"{parts.hostname}:{port}")
+        named = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+        elsewhere = self._connect_to.get(f"{named}:{port}")
         if elsewhere is None:
             return super().get_connection_with_tls_context(request, verify, proxies=proxies, cert=cert)
         host, _, to_port = elsewhere.rpartition(":")
