@@ -14,6 +14,7 @@ import socket
 import ssl
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http.client import responses
@@ -100,6 +101,8 @@ class Simulator:
     def __init__(self) -> None:
         self.requests: list[Request] = []
         self.faults: list[Fault] = []
+        self.bugs: list[str] = []
+        """Tracebacks of what `answer` raised and should not have. Must stay empty."""
         self._lock = threading.RLock()
 
     def answer(self, request: Request) -> Response:
@@ -117,9 +120,9 @@ class Simulator:
             self.requests.append(request)
             fault = self._due(request)
             if fault is None:
-                return self.answer(request)
+                return self._answer_or_tell(request)
             if fault.when == "after":
-                self.answer(request)
+                self._answer_or_tell(request)
         if isinstance(fault.then, Response):
             return fault.then
         if fault.then == "silence":
@@ -127,6 +130,13 @@ class Simulator:
         elif callable(fault.then):
             fault.then()
         raise LineDead
+
+    def _answer_or_tell(self, request: Request) -> Response:
+        try:
+            return self.answer(request)
+        except Exception:
+            self.bugs.append(traceback.format_exc())
+            raise
 
     def _due(self, request: Request) -> Fault | None:
         for fault in self.faults:

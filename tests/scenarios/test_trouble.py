@@ -60,7 +60,7 @@ def test_a_revocation_announced_by_ari_renews_at_the_next_run(place: Town) -> No
 
 def test_a_malformed_window_orders_nothing(place: Town) -> None:
     place.run("renew")
-    place.ca.ari_body = b'{"suggestedWindow": {"start": "yesterday"}}'
+    place.ca.set_renewal_info(place.ca.issued[-1].serial, b'{"suggestedWindow": {"start": "yesterday"}}')
     for _ in range(3):
         place.later(hours=7)
         place.run("renew")
@@ -119,7 +119,7 @@ def test_an_edge_that_keeps_the_old_certificate_is_verifying_and_then_failed(pla
 
 
 def test_twenty_percent_rejected_nonces_and_a_load_balancer_do_not_stop_an_order(place: Town) -> None:
-    place.ca.nonce_rejection = 0.2
+    place.ca.bad.rejected_nonces = 0.2
     place.run("renew")
     assert len(place.ca.issued) == 1
 

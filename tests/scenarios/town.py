@@ -136,3 +136,5 @@ def town(folder: Path, *, zones: tuple[str, ...] = ("example.com",), init: bool 
         if init:
             made.run("init")
         yield made
+        for outside in (made.ca, house.dnsimple, *map(made.platform, house.platforms)):
+            assert outside.bugs == [], "\n".join(outside.bugs)
