@@ -138,18 +138,22 @@ class DnsServer:
             self._holder(name).remove(to_name(name), kind, None if value is None else to_rdata(kind, value))
 
     def set(self, name: str, rdtype: str, *values: str) -> None:
-        """These values and no others of that type."""
+        """These values and no others of that type. One that was there stays as seen as it was."""
         with self._lock:
-            self.remove(name, rdtype)
+            kind = dns.rdatatype.from_text(rdtype)
+            wanted = [to_rdata(kind, value) for value in values]
+            for rdata in self._holder(name).values(to_name(name), kind):
+                if rdata not in wanted:
+                    self._holder(name).remove(to_name(name), kind, rdata)
             for value in values:
                 self.add(name, rdtype, value)
 
     def values(self, name: str, rdtype: str) -> list[str]:
-        """What is written there, seen yet or not; CNAMEs are not followed."""
+        """What is written there, seen yet or not; CNAMEs are not followed. Empty too if no zone here holds the name."""
         with self._lock:
-            return [
-                to_text(rdata) for rdata in self._holder(name).values(to_name(name), dns.rdatatype.from_text(rdtype))
-            ]
+            zone = self._closest(to_name(name))
+            found = zone.values(to_name(name), dns.rdatatype.from_text(rdtype)) if zone else []
+            return [to_text(rdata) for rdata in found]
 
     def txt(self, name: str) -> list[str]:
         """The TXT values written there."""

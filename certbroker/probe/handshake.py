@@ -1,0 +1,129 @@
+"""Connect, shake hands, take the chain as it was sent. Trusts nothing, raises nothing for what a server does."""
+
+from __future__ import annotations
+
+import errno
+import selectors
+import socket
+from dataclasses import dataclass
+from typing import Final
+
+from OpenSSL import SSL, crypto
+
+from certbroker.world import Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """`shown` is what people know; `host` (an IP or a name) and `port` are where the connection goes."""
+
+    shown: str
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """The certificates that were sent (DER, leaf first); if there are none, `detail` says why."""
+
+    chain: tuple[bytes, ...] = ()
+    reached: bool = True
+    """Somebody took the connection."""
+    detail: str = ""
+
+
+def shake_hands(place: Place, sni: str, clock: Clock, timeout: float) -> Heard:
+    """Within `timeout` seconds from connecting to the end."""
+    deadline = clock.monotonic() + timeout
+    try:
+        line = socket.create_connection((place.host, place.port), timeout=timeout)
+    except OSError as error:
+        return Heard(reached=False, detail=words(error))
+    with line:
+        line.setblocking(False)
+        context = SSL.Context(SSL.TLS_METHOD)
+        context.set_verify(SSL.VERIFY_NONE)
+        connection = SSL.Connection(context, line)
+        connection.set_tlsext_host_name(sni.encode())
+        connection.set_connect_state()
+        refusal = _handshake(connection, line, clock, deadline)
+        if refusal is not None:
+            return Heard(detail=refusal)
+        sent = connection.get_peer_cert_chain() or []
+        chain = tuple(crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate) for certificate in sent)
+        _say_goodbye(connection)
+    return Heard(chain) if chain else Heard(detail="no certificate was sent")
+
+
+def _handshake(connection: SSL.Connection, line: socket.socket, clock: Clock, deadline: float) -> str | None:
+    """None when hands are shaken, else why not. The socket does not block: a server that drips cannot outlast the deadline."""
+    with selectors.DefaultSelector() as selector:
+        selector.register(line, selectors.EVENT_READ)
+        while True:
+            try:
+                connection.do_handshake()
+                return None
+            except SSL.WantReadError:
+                selector.modify(line, selectors.EVENT_READ)
+            except SSL.WantWriteError:
+                selector.modify(line, selectors.EVENT_WRITE)
+            except SSL.ZeroReturnError:
+                return "the connection was closed during the handshake"
+            except SSL.SysCallError as error:
+                number = error.args[0]
+                cut = number in (-1, errno.ECONNRESET, errno.EPIPE)
+                return "the connection was cut during the handshake" if cut else errno.errorcode.get(number, "failed")
+            except SSL.Error as error:
+                return _alert(error)
+            left = deadline - clock.monotonic()
+            if left <= 0 or not selector.select(left):
+                return "no answer to the handshake in time"
+
+
+def _alert(error: SSL.Error) -> str:
+    """OpenSSL's reason: "tlsv1 unrecognized name" and the like are alerts of the server, "wrong version number" is plaintext."""
+    queue = error.args[0] if error.args else ()
+    reason = str(queue[-1][-1]) if queue else "the handshake failed"
+    if reason in ("wrong version number", "packet length too long", "record layer failure", "http request"):
+        return "no TLS is spoken there"
+    if reason == "unexpected eof while reading":
+        return "the connection was closed during the handshake"
+    return reason
+
+
+def _say_goodbye(connection: SSL.Connection) -> None:
+    try:
+        connection.shutdown()
+    except SSL.Error:
+        return  # it hung up first; what it showed is seen
+
+
+_ERRNO: Final = {
+    errno.ECONNREFUSED: "connection refused",
+    errno.ECONNRESET: "connection reset",
+    errno.ENETUNREACH: "no route from here",
+    errno.EHOSTUNREACH: "no route from here",
+    errno.EADDRNOTAVAIL: "no route from here",
+    errno.EAFNOSUPPORT: "this machine has no such network",
+    errno.ETIMEDOUT: "no answer in time",
+}
+
+
+def words(error: OSError) -> str:
+    """What an OSError means to the owner of a server."""
+    if isinstance(error, socket.gaierror):
+        return "its name cannot be resolved"
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    return _ERRNO.get(error.errno or 0) or str(error.strerror or error).lower()
+
+
+def join(host: str, port: int) -> str:
+    """`host:port`, with brackets around an IPv6 address."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def split(address: str) -> tuple[str, int]:
+    """The inverse of `join`."""
+    host, _, port = address.rpartition(":")
+    return host.strip("[]"), int(port)
