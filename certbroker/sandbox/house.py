@@ -15,7 +15,7 @@ from typing import Final, Self
 
 from certbroker import registry
 from certbroker.challenges.dnsimple_simulator import DnsimpleSimulator
-from certbroker.sandbox.ca import SandboxCA
+from certbroker.sandbox.ca.server import SandboxCA
 from certbroker.sandbox.dns import DnsServer
 from certbroker.sandbox.edge import TlsEdge
 from certbroker.testkit.embedded import Embedded, House, Pair
@@ -23,8 +23,6 @@ from certbroker.testkit.simulator import serve
 from certbroker.world import Clock
 
 ZONE: Final = "example.com"
-ACCOUNT: Final = 1010
-"""The account at the DNS provider."""
 
 
 class Sandbox:
@@ -36,12 +34,11 @@ class Sandbox:
         self.zones = zones
         self.dns = DnsServer(recursive=True, clock=clock)
         self.ca = SandboxCA(clock=clock, rng=rng, lookup_txt=self.dns.lookup_txt)
-        self.dnsimple = DnsimpleSimulator(publish=self._publish, now=clock.now)
+        self.dnsimple = DnsimpleSimulator(zones=zones, on_change=self._publish, now=clock.now)
         self.platforms: dict[str, Embedded] = {}
         self.edges: dict[str, TlsEdge] = {}
         """The edges by the address they pretend to have."""
         self.urls: dict[str, str] = {}
-        self.dns_token = f"dnsimple_a_{rng.getrandbits(128):032x}"
         self._served: dict[str, dict[str, str]] = {}
         """By edge: what each name was last given, as the chain's text."""
         self._stack = ExitStack()
@@ -49,12 +46,9 @@ class Sandbox:
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             stack.enter_context(self.dns)
-            self.dnsimple.add_account(ACCOUNT)
-            self.dnsimple.add_token(self.dns_token, account=ACCOUNT)
             for zone in self.zones:
                 self.dns.add_zone(zone, ns=(f"ns1.{zone}",))
                 self.dns.add(f"ns1.{zone}", "A", "127.0.0.1")
-                self.dnsimple.add_zone(zone, account=ACCOUNT)
             self.urls["ca"] = stack.enter_context(serve(self.ca)).url
             self.urls["dnsimple"] = stack.enter_context(serve(self.dnsimple)).url
             house = House(self._clock.now, self._rng, self._lookup, self._managed)
@@ -113,7 +107,7 @@ class Sandbox:
     @property
     def secrets(self) -> dict[str, str]:
         """The environment that the configuration names."""
-        found = {"DNSIMPLE_TOKEN": self.dns_token}
+        found = {"DNSIMPLE_TOKEN": self.dnsimple.token}
         for platform in self.platforms.values():
             found.update(platform.secrets)
         return found
