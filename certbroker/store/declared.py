@@ -69,10 +69,13 @@ class Declared(History):
         return None if row is None else row.data
 
     def orphans(self) -> list[tuple[str, str, datetime]]:
-        """Kind, name and since when: what left the file and has not been removed."""
+        """Kind, name and since when: what left the file and has not been removed, the longest gone first."""
         table = schema.declared
         statement = select(table.c.kind, table.c.name, table.c.gone).where(table.c.gone.is_not(None))
-        return [(row.kind, row.name, row.gone) for row in self.rows(statement.order_by(table.c.kind, table.c.name))]
+        return [
+            (row.kind, row.name, row.gone)
+            for row in self.rows(statement.order_by(table.c.gone, table.c.kind, table.c.name))
+        ]
 
 
 def _by_kind(names: Mapping[str, list[str]]) -> dict[str, tuple[str, ...]]:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Final, Self
 
-from sqlalchemy import Float, literal, select, update
+from sqlalchemy import ColumnElement, Float, literal, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -24,6 +25,8 @@ from certbroker.store import schema
 from certbroker.store.history import History
 from certbroker.store.rows import LeaseRow
 from certbroker.world import Clock
+
+NOBODY: Final = "nobody"
 
 _table: Final = schema.lease
 
@@ -94,7 +97,7 @@ class Leases(History):
 
     def __init__(self, url: str, clock: Clock) -> None:
         super().__init__(url, clock)
-        self._held: dict[tuple[str, int], Lease] = {}
+        self._beats: dict[Lease, float] = {}  # what is held, and when it is to be extended
         self._holding = threading.Condition()
         self._heart: threading.Thread | None = None
         self._closing = False
@@ -115,8 +118,7 @@ class Leases(History):
             raise self._lost(name)
         lease = Lease(self, name, holder, fence, seconds)
         with self._holding:
-            self._held[name, fence] = lease
-            self._closing = False
+            self._beats[lease] = time.monotonic() + seconds / 3
             if self._heart is None:
                 self._heart = threading.Thread(target=self._beat, name="lease heartbeat", daemon=True)
                 self._heart.start()
@@ -130,56 +132,65 @@ class Leases(History):
 
     def check_lease(self, lease: Lease) -> None:
         """Raises LeaseHeld when it is lost. One that only ran out is taken again: its fence tells that nobody had it."""
-        ours = (_table.c.name == lease.name) & (_table.c.fence == lease.fence)
-        if self.row(select(_table.c.name).where(ours, _table.c.expires >= _Moment())) is None:
+        if self.row(select(_table.c.name).where(_ours(lease), _table.c.expires >= _Moment())) is None:
             self.extend_lease(lease)
 
     def extend_lease(self, lease: Lease) -> None:
         """Raises LeaseHeld when it is lost."""
-        ours = (_table.c.name == lease.name) & (_table.c.fence == lease.fence)
         with self.writing() as connection:
-            done = connection.execute(update(_table).where(ours).values(expires=_Moment(lease.seconds))).rowcount
+            done = connection.execute(
+                update(_table).where(_ours(lease)).values(expires=_Moment(lease.seconds))
+            ).rowcount
         if not done:
             self._forget(lease)
             raise self._lost(lease.name)
 
     def release_lease(self, lease: Lease) -> None:
-        """The row stays, run out, for its fence must go on counting."""
+        """The row stays, run out, for its fence must go on counting. Nobody's: a heartbeat that comes late changes nothing."""
         self._forget(lease)
-        ours = (_table.c.name == lease.name) & (_table.c.fence == lease.fence)
         with self.writing() as connection:
-            connection.execute(update(_table).where(ours).values(expires=_Moment(-1.0)))
+            given_back = {"holder": NOBODY, "expires": _Moment(-1.0)}
+            connection.execute(update(_table).where(_ours(lease)).values(**given_back))
 
     def close(self) -> None:
         """Leases that are still held run out by themselves."""
         with self._holding:
-            self._held.clear()
+            self._beats.clear()
             self._closing = True
             heart, self._heart = self._heart, None
             self._holding.notify_all()
-        if heart is not None and heart is not threading.current_thread():
+        if heart is not None:
             heart.join()
         super().close()
 
     def _forget(self, lease: Lease) -> None:
         with self._holding:
-            self._held.pop((lease.name, lease.fence), None)
+            self._beats.pop(lease, None)
 
     def _lost(self, name: str) -> LeaseHeld:
         row = self.row(select(_table.c.holder, _table.c.expires, _Moment().label("now")).where(_table.c.name == name))
         if row is None:
-            return LeaseHeld(name, "somebody who is done", 0.0)
+            return LeaseHeld(name, NOBODY, 0.0)
         return LeaseHeld(name, row.holder, max(0.0, (row.expires - row.now).total_seconds()))
 
     def _beat(self) -> None:
         """Extend what is held three times within its seconds, until the store is closed."""
         while True:
             with self._holding:
-                shortest = min((lease.seconds for lease in self._held.values()), default=None)
-                self._holding.wait(None if shortest is None else shortest / 3)
                 if self._closing:
                     return
-                held = list(self._held.values())
-            for lease in held:
+                now = time.monotonic()  # real time, as the database's: a test that moves its clock cannot lose a lease
+                moments = self._beats.values()
+                pause = min(moments) - now if moments else None
+                if pause is None or pause > 0:
+                    self._holding.wait(pause)
+                    continue
+                late = [lease for lease, moment in self._beats.items() if moment <= now]
+                self._beats.update({lease: now + lease.seconds / 3 for lease in late})
+            for lease in late:
                 with contextlib.suppress(LeaseHeld, StoreError):  # the holder's next check tells
                     self.extend_lease(lease)
+
+
+def _ours(lease: Lease) -> ColumnElement[bool]:
+    return (_table.c.name == lease.name) & (_table.c.fence == lease.fence) & (_table.c.holder == lease.holder)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Table, delete, select, update
+from sqlalchemy import ColumnElement, Connection, Select, Table, and_, delete, exists, func, or_, select, update
 
 from certbroker.model import Phase
 from certbroker.store import schema
@@ -19,6 +19,8 @@ LOOKS: Final = timedelta(days=30)
 """An edge that nobody looked at for so long is gone."""
 
 _CHUNK: Final = 500
+_SETTLED: Final = [phase.value for phase in Phase if phase.settled]
+_UNSETTLED: Final = [phase.value for phase in Phase if not phase.settled]
 
 
 class Retention(History):
@@ -30,87 +32,79 @@ class Retention(History):
         """Forget what is old.
 
         Args:
-            keep_versions: how many of each variant stay (rehearsals counted apart), besides those in use anywhere.
-            history: how long events, ended runs, closed orders and removed records stay.
+            keep_versions: how many of each variant stay, at least one (rehearsals counted apart), besides those in use.
+            history: how long events, runs, closed orders and removed records stay.
             looks: how long the last look at an edge stays that nobody looks at any more.
         """
         old = now - history
-        order, published, run = schema.acme_order, schema.published, schema.run
+        order, published, run, box = schema.acme_order, schema.published, schema.run, schema.sealed
         with self.writing() as connection:
-            records = _forget(connection, published, (published.c.state == "removed") & (published.c.at < old))
+            records = _forget(connection, published, and_(published.c.state == "removed", published.c.at < old))
             standing = select(published.c.order_id).where(published.c.order_id.is_not(None))
-            closed = order.c.state.in_(("done", "failed")) & (order.c.updated < old) & order.c.id.not_in(standing)
-            self._forget_order_keys(connection, closed)
-            orders = _forget(connection, order, closed)
+            closed = select(order.c.id).where(
+                order.c.state.in_(("done", "failed")), order.c.updated < old, order.c.id.not_in(standing)
+            )
+            orders = self._ids(connection, closed)
+            for some in _chunks(orders):
+                _forget(connection, box, _owned(box, "order", some))
+                _forget(connection, order, order.c.id.in_(some))
             seen = _forget(connection, schema.seen, schema.seen.c.at < now - looks)
             events = _forget(connection, schema.history, schema.history.c.at < old)
             runs = _forget(connection, run, run.c.started < old)
-            versions = self._forget_versions(connection, keep_versions)
-        return Swept(versions=versions, orders=orders, records=records, looks=seen, history=events, runs=runs)
+            versions = self._ids(connection, _surplus(max(1, keep_versions)))
+            for some in _chunks(versions):
+                connection.execute(update(order).where(order.c.version_id.in_(some)).values(version_id=None))
+                _forget(connection, schema.window, schema.window.c.version_id.in_(some))
+                _forget(connection, schema.deployment, schema.deployment.c.version_id.in_(some))
+                _forget(connection, box, _owned(box, "version", some))
+                _forget(connection, schema.version, schema.version.c.id.in_(some))
+        return Swept(len(versions), len(orders), records, seen, events, runs)
 
-    def _forget_order_keys(self, connection: Connection, closed: ColumnElement[bool]) -> None:
-        """A failed order's key sealed nothing that is served."""
-        box = schema.sealed
-        owners = [str(row.id) for row in self.fetch(connection, select(schema.acme_order.c.id).where(closed))]
-        for some in _chunks(owners):
-            connection.execute(delete(box).where(box.c.kind == "order", box.c.owner.in_(some)))
-
-    def _forget_versions(self, connection: Connection, keep: int) -> int:
-        version, order, box = schema.version, schema.acme_order, schema.sealed
-        columns = (version.c.id, version.c.certificate, version.c.key_type, version.c.rehearsal, version.c.fingerprint)
-        used = self._used(connection)
-        served = self._served(connection)
-        count: dict[tuple[str, str, bool], int] = {}
-        surplus: list[int] = []
-        for row in self.fetch(connection, select(*columns).order_by(version.c.id.desc())):
-            key = (row.certificate, row.key_type, row.rehearsal)
-            count[key] = count.get(key, 0) + 1
-            if count[key] > keep and row.id not in used and row.fingerprint not in served:
-                surplus.append(row.id)
-        for some in _chunks(surplus):
-            ids = [str(one) for one in some]
-            connection.execute(update(order).where(order.c.version_id.in_(some)).values(version_id=None))
-            connection.execute(delete(schema.window).where(schema.window.c.version_id.in_(some)))
-            connection.execute(delete(schema.deployment).where(schema.deployment.c.version_id.in_(some)))
-            connection.execute(delete(box).where(box.c.kind == "version", box.c.owner.in_(ids)))
-            connection.execute(delete(version).where(version.c.id.in_(some)))
-        return len(surplus)
-
-    def _used(self, connection: Connection) -> set[int]:
-        """Wanted ones, and per target and name the one that was last pushed or is being restored."""
-        wanted = select(schema.variant.c.wanted).where(schema.variant.c.wanted.is_not(None))
-        used = {row.wanted for row in self.fetch(connection, wanted)}
-        table = schema.deployment
-        columns = (table.c.version_id, table.c.target, table.c.name, table.c.phase)
-        newest = select(*columns).where(table.c.pushed.is_not(None) | table.c.phase.in_(_PLACED))
-        placed: dict[tuple[str, str], int] = {}
-        for row in self.fetch(connection, newest.order_by(table.c.since, table.c.version_id)):
-            placed[row.target, row.name] = row.version_id
-            if row.phase == Phase.COMMITTED.value:
-                used.discard(-1)
-        return used | set(placed.values())
-
-    def _served(self, connection: Connection) -> set[str]:
-        """Fingerprints that some edge was last seen to serve, or that a push may have to be taken back to."""
-        seen, deployment = schema.seen, schema.deployment
-        looked = self.fetch(connection, select(seen.c.fingerprint).where(seen.c.fingerprint.is_not(None)).distinct())
-        open_phases = [phase.value for phase in Phase if not phase.settled]
-        before = select(deployment.c.before).where(
-            deployment.c.phase.in_(open_phases), deployment.c.before.is_not(None)
-        )
-        lives = [row.before for row in self.fetch(connection, before)]
-        return {row.fingerprint for row in looked} | {live["fingerprint"] for live in lives if live["fingerprint"]}
+    def _ids(self, connection: Connection, statement: Select[Any]) -> list[int]:
+        return [row.id for row in self.fetch(connection, statement)]
 
 
-_PLACED: Final = tuple(
-    phase.value
-    for phase in (Phase.PUSHED, Phase.VERIFYING, Phase.COMMITTED, Phase.DELIVERED, Phase.WAITING, Phase.RESTORING)
-)
+def _surplus(keep: int) -> Select[Any]:
+    """Versions beyond the newest `keep` of their variant that nobody wants, serves, or may have to go back to."""
+    version, variant, seen, deployment = schema.version, schema.variant, schema.seen, schema.deployment
+    place = func.row_number().over(
+        partition_by=(version.c.certificate, version.c.key_type, version.c.rehearsal), order_by=version.c.id.desc()
+    )
+    ranked = select(version.c.id, version.c.fingerprint, place.label("place")).subquery()
+    wanted = select(variant.c.wanted).where(variant.c.wanted.is_not(None))
+    looked = select(seen.c.fingerprint).where(seen.c.fingerprint.is_not(None))
+    before = deployment.c.before["fingerprint"].as_string()
+    back = select(before).where(deployment.c.phase.in_(_UNSETTLED), before.is_not(None))
+    return select(ranked.c.id).where(
+        ranked.c.place > keep,
+        ranked.c.id.not_in(wanted),
+        ranked.c.fingerprint.not_in(looked),
+        ranked.c.fingerprint.not_in(back),
+        ~_placed(ranked.c.id),
+    )
+
+
+def _placed(version_id: ColumnElement[int]) -> ColumnElement[bool]:
+    """It was put on some target for some name, and no other version was proven there since."""
+    here, later = schema.deployment.alias("here"), schema.deployment.alias("later")
+    replaced = exists().where(
+        later.c.target == here.c.target,
+        later.c.name == here.c.name,
+        later.c.version_id != here.c.version_id,
+        later.c.phase.in_(_SETTLED),
+        or_(later.c.since > here.c.since, and_(later.c.since == here.c.since, later.c.version_id > here.c.version_id)),
+    )
+    put = or_(here.c.pushed.is_not(None), here.c.phase.in_(_SETTLED))
+    return exists().where(here.c.version_id == version_id, put, ~replaced)
+
+
+def _owned(box: Table, kind: str, ids: list[int]) -> ColumnElement[bool]:
+    return and_(box.c.kind == kind, box.c.owner.in_([str(one) for one in ids]))
 
 
 def _forget(connection: Connection, table: Table, condition: ColumnElement[bool]) -> int:
     return connection.execute(delete(table).where(condition)).rowcount
 
 
-def _chunks(values: list[Any]) -> list[list[Any]]:
-    return [values[start : start + _CHUNK] for start in range(0, len(values), _CHUNK)]
+def _chunks(ids: list[int]) -> list[list[int]]:
+    return [ids[start : start + _CHUNK] for start in range(0, len(ids), _CHUNK)]
