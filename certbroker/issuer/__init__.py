@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -49,7 +50,7 @@ AWAY: Final = timedelta(hours=1)
 
 
 class Issuer:
-    """One `[issuer.NAME]`. For one run; its methods are called by one thread at a time.
+    """One `[issuer.NAME]`, for one run. Thread-safe; one `obtain` at a time.
 
     Args:
         deadline: `world.clock.monotonic()` seconds after which the CA is asked nothing any more.
@@ -84,6 +85,7 @@ class Issuer:
         self._every = every
         self._minimum = minimum
         self._transport = transport
+        self._lock = threading.RLock()
 
     # ---- who we are --------------------------------------------------------------------------------------------------
 
@@ -93,11 +95,13 @@ class Issuer:
         Raises:
             NothingDone: its terms are not agreed to. IssuanceError: the CA refused or is away.
         """
-        return self._account.open()
+        with self._lock:
+            return self._account.open()
 
     def directory(self) -> Directory:
         """What the CA says it offers; kept in the store for a day. Raises IssuanceError."""
-        return self._directories.get()
+        with self._lock:
+            return self._directories.get()
 
     def check(self) -> Standing:
         """Whether the CA still knows us and what it offers; changes nothing, so it makes no account.
@@ -105,29 +109,33 @@ class Issuer:
         Raises:
             NothingDone: its terms are not agreed to. IssuanceError: it does not know us any more, or is away.
         """
-        directory = self._directories.get(fresh=self._directories.cached)
-        self._account.check_terms(directory)
+        with self._lock:
+            directory = self._directories.get(fresh=True)
+            account = self._account
+        account.check_terms(directory)
         profiles = f"profiles {', '.join(directory.profiles)}" if directory.profiles else "no profiles"
         reach = f"{profiles}, {'says when to renew' if directory.renewal_info else 'does not say when to renew'}"
         wanted = self.settings.profile
         if wanted is not None and wanted not in directory.profiles:
             raise NothingDone(f"{self.settings.name} has no profile {wanted!r}; it has {profiles}")
-        uri = self._account.known
+        uri = account.known
         if uri is None:
             return Standing("no account yet, the first order makes one", reach=reach)
-        self._account.status()
+        with self._lock:
+            account.status()
         return Standing("account ready", account=uri, reach=reach)
 
     def caa_problems(self, names: Sequence[str]) -> list[CaaProblem]:
         """What CAA records (RFC 8659, RFC 8657) say against this CA and account signing `names`."""
-        identities = self._directories.get().caa_identities
+        identities = self.directory().caa_identities
         if not identities:
             return []
+        uri = self._account.known
         found = [
             finding
             for name in names
             for finding in self._challenges.caa(
-                name, issuers=identities, account_uri=self._account.known, wildcard=name.startswith("*.")
+                name, issuers=identities, account_uri=uri, wildcard=name.startswith("*.")
             )
             if finding.state != "ok"
         ]
@@ -153,6 +161,7 @@ class Issuer:
         from certbroker.issuer.conversation import Conversation
         from certbroker.issuer.order import Work
 
+        line, account = self._opened()
         clock = self._world.clock
         works = [Work(request, began=clock.monotonic()) for request in requests]
         with ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix=f"acme-{self.settings.name}") as pool:
@@ -161,9 +170,9 @@ class Issuer:
                 store=self._store,
                 vault=self._opened_vault,
                 challenges=self._challenges,
-                network=self._line,
+                network=line,
                 directories=self._directories,
-                account=self._account,
+                account=account,
                 clock=clock,
                 emit=self._emit,
                 deadline=self._deadline,
@@ -174,7 +183,7 @@ class Issuer:
             )
             try:
                 placing.place(talk, works)
-                self._line.allow(SPARE_NONCES * sum(work.outcome is None for work in works))
+                line.allow(SPARE_NONCES * sum(work.outcome is None for work in works))
                 proving.prove(talk, works)
                 finishing.finish(talk, works)
             finally:
@@ -197,7 +206,7 @@ class Issuer:
             return old  # RFC 9773 section 4.3: never after the certificate's end
         identity = ari.certificate_id(leaf_facts(read_chain(version.chain_pem)[0]))
         try:
-            base = self._directories.get().renewal_info
+            base = self.directory().renewal_info
             if base is None or identity is None:
                 return old
             reply = self._line.read(f"{base.rstrip('/')}/{identity}", "the renewal information")
@@ -244,6 +253,10 @@ class Issuer:
         return old
 
     # ---- opened at first use -----------------------------------------------------------------------------------------
+
+    def _opened(self) -> tuple[CaNetwork, AccountDesk]:
+        with self._lock:
+            return self._line, self._account
 
     @cached_property
     def _line(self) -> CaNetwork:

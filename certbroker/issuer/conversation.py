@@ -93,12 +93,12 @@ class Conversation:
                 self._stumble(work, got)
 
     def _stumble(self, work: Work, error: Refusal) -> None:
-        again = isinstance(error, RateLimited | IssuerUnavailable) and work.stumbles < STUMBLES
-        if again:
+        if isinstance(error, RateLimited | IssuerUnavailable) and work.stumbles < STUMBLES:
             work.stumbles += 1
             work.look_later(self.clock.monotonic(), work.pace, error.retry_after)
-        if not again or work.look_at >= self.deadline:
-            self.fail(work, error)
+            if work.look_at < work.until:
+                return
+        self.fail(work, error)
 
     def fail(self, work: Work, error: Refusal, *, over: bool | None = None) -> None:
         """This one's outcome. An order that is over is closed in the journal; any other is gone on with by the next run.
@@ -106,6 +106,8 @@ class Conversation:
         `over`: None means what the CA refused for good.
         """
         work.outcome = error
+        if isinstance(error, LeaseHeld):
+            return  # the journal is the other run's now
         if over is None:
             over = isinstance(error, IssuanceError) and not isinstance(error, RateLimited | IssuerUnavailable)
         if work.row is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from acme.messages import CertificateRequest
 from cryptography import x509
@@ -20,12 +21,17 @@ from certbroker.model import Version
 from certbroker.secret import Sealed, Secret
 from certbroker.store import NewVersion
 
+PATIENCE: Final = 300.0
+"""Seconds that a run sits and waits for the CA; after that the order is left to the next run, which goes on with it."""
+
 
 def finish(talk: Conversation, works: Sequence[Work]) -> None:
     """Look, finalize what is ready, fetch what is valid, explain what is invalid, until every work has an outcome.
 
     The orders are looked at, not their authorizations: one request instead of one a name.
     """
+    for work in unfinished(works):
+        work.until = min(talk.deadline, talk.clock.monotonic() + PATIENCE)
     while unfinished(works):
         _look(talk, works)
         _finalize(talk, _now(works, "ready"))
@@ -142,9 +148,9 @@ def _explain(talk: Conversation, works: Sequence[Work]) -> None:
 
 
 def _sleep(talk: Conversation, works: Sequence[Work]) -> None:
-    """Until the next order wants to be looked at. One that wants it after the deadline is left to the next run."""
+    """Until the next order wants to be looked at. One that wants it too late is left to the next run."""
     for work in works:
-        if work.look_at >= talk.deadline:
+        if work.look_at >= work.until:
             late = IssuerUnavailable(
                 f"{talk.ca} did not finish the order in time: it is still {work.state.status}",
                 retry_after=work.look_at - talk.clock.monotonic(),

@@ -51,6 +51,8 @@ class Work:
     proofs: list[Proof] = field(default_factory=list)
     pace: Pace = field(default_factory=Pace)
     look_at: float = 0.0
+    until: float = 0.0
+    """After this moment (monotonic seconds) the order is left to the next run."""
     stale: bool = True
     """`order` is not what the CA said just now."""
     stumbles: int = 0

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from certbroker.challenges import Placed, Txt
-from certbroker.errors import CertbrokerError, IssuanceError, IssuerUnavailable, NothingDone, ProviderError
+from certbroker.errors import CertbrokerError, IssuanceError, IssuerUnavailable, LeaseHeld, NothingDone, ProviderError
 from certbroker.issuer.conversation import Conversation
 from certbroker.issuer.messages import Authorization, EmptyAnswer
 from certbroker.issuer.order import DNS_01, Proof, Work, explained, proof, unfinished
@@ -30,7 +30,7 @@ def prove(talk: Conversation, works: Sequence[Work]) -> None:
 
 def clean_up(talk: Conversation, works: Sequence[Work]) -> None:
     """Whatever became of the orders, our TXT values go; what cannot be removed now stays in the journal."""
-    certificates = {work.request.certificate for work in works}
+    certificates = {work.request.certificate for work in works if not isinstance(work.outcome, LeaseHeld)}
     rows = [row for row in talk.store.unremoved("challenge") if row.certificate in certificates]
     if rows:
         talk.challenges.remove(rows, talk.store, talk.emit)
@@ -111,7 +111,12 @@ def _say(talk: Conversation, each: Proof) -> None:
     doing = f"the challenge of {each.authorization.pattern}"
     try:
         talk.network.ask(each.challenge.url, doing, EmptyAnswer())
-    except IssuerUnavailable:  # it may have been taken all the same: look before it is said again
+    except (
+        IssuanceError
+    ) as error:  # it may have been taken all the same, or was not needed: look before it is said again
         now = talk.read_authorization(each.authorization.url)
-        if now.status == "pending" and now.challenge(talk.ca, DNS_01).status == "pending":
-            talk.network.ask(each.challenge.url, doing, EmptyAnswer())
+        if now.status != "pending" or now.challenge(talk.ca, DNS_01).status != "pending":
+            return
+        if not isinstance(error, IssuerUnavailable):
+            raise
+        talk.network.ask(each.challenge.url, doing, EmptyAnswer())
