@@ -2,4 +2,4 @@
 
 import pytest
 
-pytest.register_assert_rewrite("certbroker.testkit.conformance")
+pytest.register_assert_rewrite("certbroker.testkit.behaviour", "certbroker.testkit.bad_days")

@@ -16,7 +16,7 @@ from urllib.parse import quote_plus, unquote_plus, urlsplit
 import requests
 
 from certbroker.errors import ProviderError, UsageError
-from certbroker.model import Assignment, Bundle, Failed, Keep, KeyType, Live, Outcome, Traits
+from certbroker.model import Assignment, Bundle, Done, Failed, Keep, KeyType, Live, Outcome, Traits
 from certbroker.provider import Context, Provider
 from certbroker.secret import Secret, SecretRef
 from certbroker.session import Pace, Session
@@ -203,11 +203,26 @@ class Rig:
         return {self.served(name) for name in names or self.names}
 
 
+NewRig = Callable[[], Rig]
+"""Makes a rig with a new, empty place."""
+
+
 @functools.cache
 def _bundle(
     names: tuple[str, ...], certificate: str, target: str, key_type: KeyType, now: datetime, number: int
 ) -> Bundle:
     return make_bundle(names, certificate=certificate, target=target, key_type=key_type, now=now, number=number)
+
+
+def leaks(rigs: Sequence[Rig], logged: str) -> list[str]:
+    """Where a key or token of these rigs came out: an address, a log, or something the adapter let out."""
+    texts = {
+        "an address": "\n".join(address(request) for rig in rigs if rig.line for request in rig.line.sent),
+        "a log": logged,
+        "an error, a repr or what was pruned": "\n".join(text for rig in rigs for text in rig.shown),
+    }
+    secrets = {secret for rig in rigs for secret in (rig.first.key_pem, rig.renewed.key_pem, *rig.secrets)}
+    return [place for place, text in texts.items() if any(shows(text, secret) for secret in secrets)]
 
 
 def shows(text: str, secret: Secret) -> bool:
@@ -223,3 +238,9 @@ def address(request: requests.PreparedRequest) -> str:
     """Path and query of a request, as a log would keep them."""
     parts = urlsplit(request.url or "")
     return f"{parts.path}?{parts.query}"
+
+
+def done_is_true(rig: Rig, outcomes: Mapping[str, object]) -> None:
+    """Nothing is called done that is not served."""
+    for name, outcome in outcomes.items():
+        assert not isinstance(outcome, Done) or rig.served(name) == rig.renewed.fingerprint, f"{name} is not done"
