@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from certbroker.challenges import Challenges
-from certbroker.config import Config, IssuerSettings, default_vault
+from certbroker.config import Config, IssuerSettings, default_vault, rehearsal
 from certbroker.deploy import Saga, Target, open_target
 from certbroker.errors import UsageError
 from certbroker.events import Emit
@@ -47,7 +47,7 @@ class Desk:
         """At first use, once a run. Raises UsageError."""
         with self._lock:
             if ref not in self._secrets:
-                self._secrets[ref] = ref.resolve(self.world.environ)
+                self._secrets[ref] = ref.resolve(self.world.environ, where=self.config.where(ref))
             return self._secrets[ref]
 
     @property
@@ -97,6 +97,17 @@ class Desk:
             if name not in self._issuers:
                 self._issuers[name] = self._open_issuer(self.config.issuers[name])
             return self._issuers[name]
+
+    def rehearsal_issuer(self, certificate: Certificate) -> Issuer:
+        """A test CA to rehearse with: one that the file declares, else the one that belongs to the certificate's CA."""
+        declared = next((i for i in self.config.issuers.values() if i.staging), None)
+        if declared is not None:
+            return self.issuer(declared.name)
+        derived = rehearsal(self.config.issuers[certificate.issuers[0]])
+        if derived is None:
+            hint = "declare one: [issuer.NAME] with its directory and staging = true"
+            raise UsageError(f"no test CA is known for {certificate.issuers[0]}", hint=hint)
+        return self._open_issuer(derived)
 
     def _open_issuer(self, settings: IssuerSettings) -> Issuer:
         return Issuer(

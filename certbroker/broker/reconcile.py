@@ -73,7 +73,7 @@ class Reconciler:
             plans = self._each(mine, lambda certificate: self._plan(certificate, order=True), _own_name)
             if any(p.orders or p.pushes for p in plans):
                 self._desk.check_vault()
-            self._order([order for p in plans for order in p.orders])
+            self._order([order for p in plans for order in p.orders], leases)
             after = self._each(mine, lambda certificate: self._plan(certificate, order=False), _own_name)
             first = {p.certificate.name: p for p in plans}
             for p in after:
@@ -174,7 +174,7 @@ class Reconciler:
 
     # ---- order -------------------------------------------------------------------------------------------------------
 
-    def _order(self, wanted: Sequence[Order]) -> None:
+    def _order(self, wanted: Sequence[Order], leases: dict[str, Lease]) -> None:
         """All orders of the run, one batch an issuer."""
         by_issuer: dict[str, list[Order]] = {}
         for order in wanted:
@@ -183,7 +183,9 @@ class Reconciler:
             began = self._desk.world.clock.monotonic()
             requests = [OrderRequest(o.certificate, o.key_type, o.names, o.why, o.replaces) for o in orders]
             try:
-                results: Sequence[Version | CertbrokerError] = self._desk.issuer(issuer).obtain(requests)
+                results: Sequence[Version | CertbrokerError] = self._desk.issuer(issuer).obtain(
+                    requests, still_ours=lambda certificate: leases[certificate].check()
+                )
             except (StoreError, VaultError):
                 raise
             except CertbrokerError as error:  # e.g. no account can be had: the same for all of them
@@ -198,6 +200,9 @@ class Reconciler:
         done.why.append(order.why)
         if isinstance(result, Version):
             done.ordered.append(result)
+            return
+        if isinstance(result, LeaseHeld):
+            done.held_by = result.holder
             return
         done.order_errors.append(result)
         store = self._desk.store

@@ -205,12 +205,6 @@ def _reconcile(
 
 def _rehearse(run: Run, certificate: Certificate) -> Report:
     desk = run.desk
-    issuer = next((i for i in desk.config.issuers.values() if i.staging), None)
-    if issuer is None:
-        raise UsageError(
-            "no test CA is declared to rehearse with",
-            hint="add [issuer.letsencrypt-staging] with agree_to_terms = true to the file",
-        )
     desk.check_vault()
     requests = [
         OrderRequest(certificate.name, key, certificate.names, "a rehearsal", rehearsal=True)
@@ -218,7 +212,7 @@ def _rehearse(run: Run, certificate: Certificate) -> Report:
     ]
     done = Done(certificate.name)
     began = desk.world.clock.monotonic()
-    for result in desk.issuer(issuer.name).obtain(requests):
+    for result in desk.rehearsal_issuer(certificate).obtain(requests):
         if isinstance(result, Version):
             done.ordered.append(result)
         else:

@@ -129,7 +129,7 @@ def _cell(
     bad = next((row for row in mine if PHASE_STATE[row.phase] is state), mine[0])
     label = wanted[mine[0].version_id].label
     if bad.phase is Phase.DELIVERED:
-        return Cell(state, label, "delivered; nobody can look")
+        return Cell(state, f"{label} delivered", "delivered; nobody can look")
     return Cell(state, label, bad.why or "")
 
 

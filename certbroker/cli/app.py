@@ -28,7 +28,10 @@ def _help_option(command: click.Command) -> click.Option:
 
 
 class Command(click.Command):
-    """A command of ours."""
+    """A command of ours. Its first sentence stands whole in the list of commands."""
+
+    def get_short_help_str(self, limit: int = 45) -> str:
+        return super().get_short_help_str(120)
 
     def get_help_option(self, ctx: click.Context) -> click.Option:
         return _help_option(self)
@@ -36,6 +39,9 @@ class Command(click.Command):
 
 class Group(click.Group):
     """A group whose commands are ours; the commands are listed in the order in which they are met."""
+
+    def get_short_help_str(self, limit: int = 45) -> str:
+        return super().get_short_help_str(120)
 
     command_class = Command
     group_class = type  # subgroups are of this class

@@ -43,7 +43,7 @@ def issuer_settings(
         roots=place(table.roots),
         ca_bundle=place(table.ca_bundle),
         agree_to_terms=table.agree_to_terms,
-        staging=directory in STAGING,
+        staging=directory in STAGING if table.staging is None else table.staging,
         line=line,
     )
 

@@ -122,6 +122,9 @@ class IssuerTable(Table):
     directory: Annotated[str, PlainValidator(_https), WithJsonSchema({"type": "string", "format": "uri"})] | None = (
         Field(default=None, description="ACME directory URL; known by itself for letsencrypt and letsencrypt-staging")
     )
+    staging: bool | None = Field(
+        default=None, description="a test CA: `issue --staging` rehearses with it; known by itself for the presets"
+    )
     profile: Text | None = Field(default=None, description="a profile that the CA offers, e.g. tlsserver")
     roots: Text | None = Field(default=None, description="PEM file its certificates are judged by; else the system's")
     ca_bundle: Text | None = Field(default=None, description="PEM file the CA's own HTTPS is judged by")
