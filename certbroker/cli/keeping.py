@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from certbroker.cli.app import Command, Group, as_json
+from certbroker.cli.command import Command, Group, as_json
 from certbroker.cli.paper import Paper
 from certbroker.cli.runs import desk_of
 from certbroker.errors import UsageError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from certbroker.cli.app import Command, as_json
+from certbroker.cli.command import Command, as_json
 from certbroker.cli.paper import Paper
 from certbroker.cli.runs import desk_of
 from certbroker.world import World

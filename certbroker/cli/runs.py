@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from certbroker.cli.app import Command, as_json
+from certbroker.cli.command import Command, as_json
 from certbroker.errors import UsageError
 from certbroker.world import World
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from certbroker.cli.app import Command
+from certbroker.cli.command import Command
 from certbroker.world import World
 
 
