@@ -51,7 +51,7 @@ def shown(url: URL) -> str:
     hidden = url.set(drivername=url.get_backend_name())
     for key in ("password", "sslpassword"):
         if key in hidden.query:
-            hidden = hidden.update_query_dict({key: "***"})
+            hidden = hidden.update_query_dict({key: "hidden"})
     return hidden.render_as_string(hide_password=True)
 
 

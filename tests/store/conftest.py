@@ -1,3 +1,3 @@
-from tests.store.fixtures import clock, store, url
+from tests.store.fixtures import clock, other_url, store, url
 
-__all__ = ["clock", "store", "url"]
+__all__ = ["clock", "other_url", "store", "url"]

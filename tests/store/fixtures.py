@@ -22,6 +22,12 @@ def url(tmp_path: Path) -> str:
 
 
 @pytest.fixture
+def other_url(tmp_path: Path) -> str:
+    """A second, empty place of the same kind."""
+    return f"sqlite:///{tmp_path}/other.db"
+
+
+@pytest.fixture
 def clock() -> TestClock:
     return TestClock()
 
