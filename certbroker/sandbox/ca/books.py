@@ -148,7 +148,7 @@ class Books:
     orders: list[Order] = field(default_factory=list)
     issued: list[Issued] = field(default_factory=list)
     blocked_keys: set[bytes] = field(default_factory=set)
-    """Public keys reported as compromised: never signed again."""
+    """Thumbprints of keys reported as compromised: never signed again."""
     eab_keys: dict[str, str] = field(default_factory=dict)
     """External account binding: kid to the base64url HMAC key."""
     eab_required: bool = False

@@ -128,11 +128,11 @@ def bad_algorithm(detail: str) -> Problem:
     return Problem("badSignatureAlgorithm", detail, extra={"algorithms": list(ALGORITHMS)})
 
 
-def of_public_key(key: object) -> JWK | None:
-    """The JWK of a certificate's key; None for kinds that cannot sign for ACME."""
+def thumbprint(key: object) -> bytes | None:
+    """RFC 7638, of a certificate's key; None for kinds that cannot sign for ACME. Equal for equal keys."""
     if isinstance(key, rsa.RSAPublicKey):
-        return JWKRSA(key=key)
-    return JWKEC(key=key) if isinstance(key, ec.EllipticCurvePublicKey) else None
+        return bytes(JWKRSA(key=key).thumbprint())
+    return bytes(JWKEC(key=key).thumbprint()) if isinstance(key, ec.EllipticCurvePublicKey) else None
 
 
 def _protected(text: str) -> Mapping[str, Any]:

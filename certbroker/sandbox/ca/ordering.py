@@ -9,9 +9,7 @@ from typing import Any
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import NameOID
-from josepy import JWK
 from josepy.errors import Error as JoseError
 from josepy.json_util import decode_b64jose
 
@@ -21,7 +19,7 @@ from certbroker.model import NAME
 from certbroker.sandbox.ca import proving, renewal
 from certbroker.sandbox.ca.authority import Profile, PublicKey
 from certbroker.sandbox.ca.books import Authorization, Books, Call, Issued, Order, moment
-from certbroker.sandbox.ca.jws import UNPADDED
+from certbroker.sandbox.ca.jws import UNPADDED, thumbprint
 from certbroker.sandbox.ca.problem import Problem
 from certbroker.testkit.simulator import Response
 
@@ -175,10 +173,10 @@ def _signing_request(books: Books, call: Call, order: Order) -> PublicKey:
         keys.key_type_of(key)
     except BadMaterial as error:
         raise Problem("badCSR", error.what) from None
-    spki = keys.public_bytes(key)
-    if any(spki == _public_bytes(account.key) for account in books.accounts):
+    print_of_key = thumbprint(key)
+    if any(print_of_key == account.key.thumbprint() for account in books.accounts):
         raise Problem("badCSR", "the CSR's key is an account key")
-    if spki in books.blocked_keys:
+    if print_of_key in books.blocked_keys:
         raise Problem("badCSR", "the CSR's key was reported as compromised")
     return key
 
@@ -194,8 +192,3 @@ def certificate(books: Books, call: Call, issued: Issued, number: int) -> Respon
     ]
     headers = {"Content-Type": "application/pem-certificate-chain", **({"Link": ", ".join(links)} if links else {})}
     return Response(200, issued.chains[number].encode(), headers)
-
-
-def _public_bytes(key: JWK) -> bytes:
-    """SubjectPublicKeyInfo, DER, of an account key (josepy wraps it)."""
-    return bytes(key.key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))

@@ -7,11 +7,9 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from cryptography import x509
-from cryptography.hazmat.primitives import serialization
 from josepy.errors import Error as JoseError
 from josepy.json_util import decode_b64jose
 
-from certbroker import keys
 from certbroker.sandbox.ca import jws
 from certbroker.sandbox.ca.books import Account, Books, Call, Issued, moment
 from certbroker.sandbox.ca.problem import Problem
@@ -93,7 +91,7 @@ def revoke_by_request(books: Books, call: Call) -> Response:
         raise Problem("malformed", "this CA has not issued that certificate", status=404)
     if reason not in REASONS:
         raise Problem("badRevocationReason", f"the reason {reason} is not for subscribers")
-    own_key = call.jwk is not None and keys.public_bytes(call.jwk.key) == keys.public_bytes(leaf.public_key())
+    own_key = call.jwk is not None and call.jwk.thumbprint() == jws.thumbprint(leaf.public_key())
     if call.account is None and not own_key:
         raise Problem("unauthorized", "the key is not the certificate's")
     if call.account is not None and call.account is not issued.account and not _proven(books, call.account, issued):
@@ -106,9 +104,8 @@ def revoke_by_request(books: Books, call: Call) -> Response:
 
 def revoke(books: Books, issued: Issued, reason: int) -> None:
     issued.revoked_at, issued.reason = books.clock.now(), reason
-    if reason == KEY_COMPROMISE:
-        spki = serialization.PublicFormat.SubjectPublicKeyInfo
-        books.blocked_keys.add(issued.leaf.public_key().public_bytes(serialization.Encoding.DER, spki))
+    if reason == KEY_COMPROMISE and (key := jws.thumbprint(issued.leaf.public_key())):
+        books.blocked_keys.add(key)
 
 
 def _proven(books: Books, account: Account, issued: Issued) -> bool:
