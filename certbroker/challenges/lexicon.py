@@ -145,10 +145,11 @@ class LexiconSolver:
         if good:
             return
         status = status if isinstance(status, int) else None
-        raise _error(kind, status, what, where)
+        raise as_error(kind, status, what, where)
 
 
-def _error(kind: str, status: int | None, what: str, where: str) -> ProviderError:
+def as_error(kind: str, status: int | None, what: str, where: str) -> ProviderError:
+    """From the class and the HTTP status that the child tells."""
     short = child.tidy(kind) or "it says no"
     text = f"{what} failed at {where}: {short}" + (f" {status}" if status else "")
     if kind in ("ModuleNotFoundError", "ImportError"):
