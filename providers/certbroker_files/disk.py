@@ -36,12 +36,12 @@ class Disk:
 
     def make_folder(self, path: Path, rights: Rights) -> None:
         """Make it, and the folders above it as the umask says. Fine if it is there: then its rights are its owner's business."""
-        path.parent.mkdir(parents=True, exist_ok=True)
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.mkdir(0o700)
-        except FileExistsError:
+        except FileExistsError as error:
             if not path.is_dir():
-                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path)) from None
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(error.filename)) from None
             return
         self._give(path, rights, rights.folder_mode)
 

@@ -105,6 +105,7 @@ def files_rig(
         served=lambda name: served(where(name), name),
         state=lambda: state(top),
         gate=gate,
+        target=target,
         per_name=False,
         put_foreign=put_foreign,
         occupy=lambda: put(top / "main", rig.names),
