@@ -15,11 +15,11 @@ PEM: Final = "PRIVATE KEY-----"
 
 def find(body: bytes, where: str = "body") -> Iterator[str]:
     """What is wrong in a request body and where, in words that do not repeat it. JWS inside JWS are opened."""
-    if PEM.encode() in body:
-        yield f"{where}: a PEM private key"
     try:
         value = json.loads(body)
     except ValueError:
+        if PEM.encode() in body:
+            yield f"{where}: a PEM private key"
         return
     yield from _walk(value, where)
 
