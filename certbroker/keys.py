@@ -152,9 +152,9 @@ def check_pair(chain_pem: str, key_pem: Secret, names: Sequence[str], now: datet
         BadMaterial: the first thing that is wrong, in words.
     """
     chain = read_chain(chain_pem)
-    leaf = leaf_facts(chain[0])
     if _is_ca(chain[0]) and len(chain) > 1:
         raise BadMaterial("the chain is in the wrong order: it begins with a CA certificate, the leaf must come first")
+    leaf = leaf_facts(chain[0])
     for position, (lower, upper) in enumerate(itertools.pairwise(chain), start=1):
         try:
             lower.verify_directly_issued_by(upper)
