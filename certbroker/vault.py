@@ -108,11 +108,11 @@ class Vault:
         """A new key in a new file, mode 0600. For `init` alone. Raises VaultError; never overwrites."""
         path = locate(url, environ, cwd)
         key = _new_key(now, ())
+        if path.exists():
+            raise VaultError(f"{path} is there already and is not overwritten")
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             _write_new(path, key.line())
-        except FileExistsError:
-            raise VaultError(f"{path} is there already and is not overwritten") from None
         except OSError as error:
             raise VaultError(f"the vault key {path} cannot be written: {error.strerror}") from None
         return cls([key], url)

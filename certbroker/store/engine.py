@@ -55,10 +55,11 @@ def shown(url: URL) -> str:
     return hidden.render_as_string(hide_password=True)
 
 
-def connect(url: URL) -> Engine:
+def connect(address: URL) -> Engine:
     """An engine; nothing is opened yet. Raises StoreError when the driver for it is not installed."""
+    url = address.difference_update_query(["timeout"])
     if url.get_backend_name() == "sqlite":
-        engine = create_engine(url, connect_args={"timeout": patience(url)}, max_overflow=-1, hide_parameters=True)
+        engine = create_engine(url, connect_args={"timeout": patience(address)}, max_overflow=-1, hide_parameters=True)
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
@@ -140,7 +141,7 @@ class Database:
         """One consistent look. Raises StoreError."""
         with refusals(self.url), self._engine.connect() as connection:
             if not self.sqlite:
-                connection = connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+                connection = connection.execution_options(isolation_level="REPEATABLE READ")
             with connection.begin():
                 yield connection
 

@@ -64,7 +64,7 @@ def test_only_what_is_due_is_told_oldest_first(store: Store) -> None:
     assert store.due(START) == []
 
 
-def fill(store: Store, count: int) -> None:
+def serve(store: Store, count: int) -> None:
     """`count` certificates that are all served as wanted until tomorrow."""
     store.take_in("h", "f", "d", {f"c{n}": {"names": [f"{n}.example"]} for n in range(count)}, {"fly": {}})
     store.set_due([DueRow("certificate", f"c{n}", START + timedelta(days=1, seconds=n)) for n in range(count)])
@@ -110,16 +110,16 @@ def quiet_night(store: Store) -> int:
 
 
 def test_a_night_in_which_nothing_is_due_reads_the_same_rows_whatever_the_number_of_certificates(store: Store) -> None:
-    fill(store, 10)
+    serve(store, 10)
     few = quiet_night(store)
-    fill(store, 5000)
+    serve(store, 5000)
     assert quiet_night(store) == few
 
 
 def test_the_questions_of_a_quiet_night_are_answered_from_an_index(store: Store) -> None:
     if store.file is None:
         pytest.skip("the plan is asked of SQLite")
-    fill(store, 10)
+    serve(store, 10)
     questions = {
         "select * from due where at <= '2026' order by at, kind, subject": "due_at",
         "select * from due order by at limit 1": "due_at",
