@@ -175,8 +175,11 @@ class Lookup:
                 chain = self.query(way[-1], RdataType.TXT).resolve_chaining()
             except Unavailable:
                 self._refuse_circle(way[-1])
+                if len(way) > 1:
+                    break  # the zone it leads to does not answer: where it leads is known all the same
                 raise
             except (dns.message.ChainTooLong, dns.message.AnswerForNXDOMAIN, dns.message.NotQueryResponse) as error:
+                self._refuse_circle(way[-1])
                 raise NothingDone(f"the CNAMEs at {name} cannot be followed: {said_by(error)}") from None
             if not chain.cnames:
                 break

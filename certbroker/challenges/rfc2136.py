@@ -145,6 +145,9 @@ class Rfc2136Solver:
         except dns.message.UnknownTSIGKey:
             raise self._refused(server, "it answers with another key") from None
         except dns.exception.FormError:
+            # an answer without a signature: Knot's for a zone it has not, PowerDNS's for a key it does not know
+            if self._context.lookup.own_zone(server, zone) != zone:
+                raise self._not_its_zone(server, zone, "NOTAUTH") from None
             raise self._refused(server, "it answers without a signature") from None
         except (dns.exception.DNSException, OSError, EOFError) as error:
             raise Unavailable(f"{server} did not answer the update of {name}: {said_by(error)}") from None
@@ -156,6 +159,11 @@ class Rfc2136Solver:
             hint=f"name, algorithm ({self._settings.algorithm}) and secret must be those of the server",
         )
 
+    def _not_its_zone(self, server: Server, zone: str, said: str) -> Missing:
+        return Missing(
+            f"{server} is not the primary of {zone} ({said})", hint="look at zones, and at which server takes updates"
+        )
+
     def _judge(self, code: dns.rcode.Rcode, server: Server, zone: str, name: str) -> None:
         error: ProviderError
         match code:
@@ -164,10 +172,7 @@ class Rfc2136Solver:
             case dns.rcode.YXRRSET:
                 error = Rejected(f"a CNAME stands at {name}: no TXT can be added", hint=f"delete the CNAME {name}")
             case dns.rcode.NOTAUTH | dns.rcode.NOTZONE:
-                error = Missing(
-                    f"{server} is not the primary of {zone} ({dns.rcode.to_text(code)})",
-                    hint="look at zones, and at which server takes updates",
-                )
+                error = self._not_its_zone(server, zone, dns.rcode.to_text(code))
             case dns.rcode.REFUSED:
                 error = CredentialsRejected(
                     f"{server} does not let TSIG key {self._settings.key} update {name} (REFUSED)",
