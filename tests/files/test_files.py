@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -12,11 +13,12 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from certbroker.errors import CredentialsRejected, Missing, Rejected, Unavailable
+from certbroker.errors import CredentialsRejected, Missing, ProviderError, Rejected, Unavailable
 from certbroker.model import Assignment, Bundle, Owner, Restorable
 from certbroker.testkit.bundles import make_bundle
 from certbroker.testkit.rig import Rig, context
 from certbroker_files import FilesProvider, FilesSettings
+from certbroker_files.disk import refusal
 from certbroker_files.place import folder_for
 from tests.files.rig import files_rig, put, served, state
 
@@ -281,6 +283,29 @@ def test_a_full_disk_leaves_the_old_pair_and_says_that_it_passes(tmp_path: Path)
         rig.push(rig.renewed)
     assert caught.value.hint == "make room there"
     assert rig.serves() == {rig.first.fingerprint}
+
+
+@pytest.mark.parametrize(
+    ("number", "error", "hint"),
+    [
+        (errno.ENOSPC, Unavailable, "make room"),
+        (errno.EDQUOT, Unavailable, "make room"),
+        (errno.EIO, Unavailable, ""),
+        (errno.EROFS, Rejected, "mounted read-only"),
+        (errno.EACCES, Rejected, "must be able to write"),
+        (errno.EPERM, Rejected, "leave owner out"),
+        (errno.ENOTDIR, Rejected, "must be a folder"),
+        (errno.ENAMETOOLONG, Rejected, ""),
+    ],
+    ids=lambda value: errno.errorcode[value] if isinstance(value, int) else None,
+)
+def test_what_a_disk_says_is_told_with_the_path_and_what_to_do(
+    number: int, error: type[ProviderError], hint: str
+) -> None:
+    told = refusal(OSError(number, os.strerror(number), "/srv/tls/privkey.pem"), Path("/srv/tls"))
+    assert type(told) is error
+    assert str(told).startswith("/srv/tls/privkey.pem: ")
+    assert hint in (told.hint or "")
 
 
 def test_a_directory_in_the_place_of_a_file_is_named(tmp_path: Path) -> None:
