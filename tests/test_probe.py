@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import re
 import socket
 import threading
 import time
@@ -18,6 +20,7 @@ from certbroker import keys
 from certbroker.errors import BadMaterial
 from certbroker.model import Edge
 from certbroker.probe import Roots, Seen, Verdict, judge, look
+from certbroker.probe.handshake import words
 from certbroker.sandbox.ca.authority import to_pem
 from certbroker.sandbox.edge import TlsEdge, Trouble
 from certbroker.world import SystemClock
@@ -178,8 +181,6 @@ def test_a_broken_server_is_a_refusal_in_words(edge: TlsEdge, trouble: Trouble, 
     edge.listeners[0].trouble = trouble
     seen = at(edge.port)
     assert seen.verdict in (Verdict.REFUSED, Verdict.UNREACHABLE)
-    import re
-
     assert re.search(words, seen.detail)
 
 
@@ -222,10 +223,49 @@ def test_a_server_that_drips_cannot_outlast_the_time_limit() -> None:
 
 
 def test_nobody_at_the_port_is_unreachable() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    seen = at(port)
+    with socket.socket() as deaf:  # bound, so that nobody else takes the number, and not listening
+        deaf.bind(("127.0.0.1", 0))
+        seen = at(deaf.getsockname()[1])
     assert (seen.verdict, seen.detail) == (Verdict.UNREACHABLE, "connection refused")
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(errno.ENETUNREACH, "Network is unreachable"), "no route from here"),
+        (OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address"), "no route from here"),
+        (OSError(errno.EAFNOSUPPORT, "Address family not supported"), "this machine has no such network"),
+        (TimeoutError("timed out"), "no answer in time"),
+        (socket.gaierror(-2, "Name or service not known"), "its name cannot be resolved"),
+        (OSError(errno.EACCES, "Permission denied"), "permission denied"),
+    ],
+)
+def test_the_reason_why_there_is_no_way_is_said_in_words(error: OSError, said: str) -> None:
+    assert words(error) == said
+
+
+def _has_ipv6() -> bool:
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6):
+            return True
+    except OSError:
+        return False
+
+
+def test_ipv6_is_looked_at_like_ipv4() -> None:
+    if not _has_ipv6():
+        pytest.skip("this machine has no IPv6 loopback")
+    with TlsEdge(TestClock(), host="::1") as edge:
+        edge.serve("example.com", *GOOD)
+        (seen,) = look(
+            Edge("::1", edge.port),
+            "example.com",
+            roots=ROOTS,
+            network=CountingNetwork(),
+            connect_to={},
+            clock=TestClock(),
+        )
+    assert (seen.address, seen.verdict) == ("::1", Verdict.VALID)
 
 
 def test_a_name_without_an_address_is_unreachable() -> None:

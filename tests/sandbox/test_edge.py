@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import socket
 import ssl
 from collections.abc import Iterator
@@ -29,8 +30,6 @@ def edge() -> Iterator[TlsEdge]:
 
 def shown(port: int, name: str | None) -> str:
     """The fingerprint of what is served."""
-    import hashlib
-
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -135,3 +134,11 @@ def test_browsers_and_curl_get_a_page_that_says_what_this_is(edge: TlsEdge) -> N
     ):
         secure.sendall(b"GET / HTTP/1.1\r\nHost: example.com\r\n\r\n")
         assert b"NOT TRUSTED" in secure.recv(4096)
+
+
+def test_the_same_pair_again_is_no_change(edge: TlsEdge) -> None:
+    edge.serve("example.com", *FIRST)
+    edge.serve("EXAMPLE.com", *FIRST)
+    assert edge.names == {"example.com"}
+    edge.withdraw("example.com")
+    assert edge.names == set()
