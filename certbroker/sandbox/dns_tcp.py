@@ -20,7 +20,8 @@ class TcpServer(socketserver.ThreadingTCPServer):
     daemon_threads = True
     block_on_close = False
     allow_reuse_address = True
-    request_queue_size = 128  # a CA's validator asks for many names at once; 5 waiting ones, the default, makes it time out
+    # a CA's validator asks for many names at once; 5 waiting ones, the default, makes it time out
+    request_queue_size = 128
 
     def __init__(self, address: tuple[str, int], family: socket.AddressFamily, reply: Reply) -> None:
         self.address_family = family
