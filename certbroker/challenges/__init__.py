@@ -267,7 +267,9 @@ class Challenges:
         return errors | found
 
     def _servers(self, row: Row) -> tuple[Server, ...]:
-        settings = self._settings[row.solver]
+        settings = self._settings.get(row.solver)
+        if settings is None:
+            raise _gone(row)
         return self.lookup.named(settings.nameservers) if settings.nameservers else self.lookup.servers(row.zone)
 
     def _spread(self, row: Row) -> Callable[[], bool | None]:
@@ -304,7 +306,7 @@ class Challenges:
         if _adopted(row):
             return None
         if row.solver not in self._settings:
-            return NothingDone(f"the file has no solver {row.solver} any more")
+            return _gone(row)
         try:
             with self._one_at_a_time(row):
                 self.solver(row.solver).clean_up(row.zone, row.name, row.value, row.handle)
@@ -326,3 +328,7 @@ class Challenges:
 def _adopted(row: Row) -> bool:
     """The value stood there before us: not ours to remove."""
     return row.handle is not None and row.handle.startswith(ADOPTED)
+
+
+def _gone(row: Row) -> NothingDone:
+    return NothingDone(f"the file has no solver {row.solver} any more")

@@ -26,8 +26,7 @@ from typing import Any, ClassVar, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from certbroker.challenges.dnsimple import safe_url
-from certbroker.challenges.solver import ADOPTED, SolverContext
+from certbroker.challenges.solver import ADOPTED, SolverContext, safe_url
 from certbroker.errors import CertbrokerError, CredentialsRejected, Missing, Misunderstood, Rejected, Unavailable
 from certbroker.model import Standing, Traits
 from certbroker.secret import Secret, SecretRef, expand

@@ -13,11 +13,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Final, Self
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from certbroker.challenges.solver import ADOPTED, TTL, SolverContext, relative, try_writing, within
+from certbroker.challenges.solver import ADOPTED, TTL, SolverContext, relative, safe_url, try_writing, within
 from certbroker.errors import CredentialsRejected, Missing, Misunderstood, ProviderError, Rejected
 from certbroker.model import JsonObject, Standing, Traits
 from certbroker.secret import Secret, SecretRef
@@ -243,19 +243,6 @@ def content(record: JsonObject) -> str:
     except dns.exception.DNSException:
         return text
     return b"".join(parsed.strings).decode("latin-1") if isinstance(parsed, TXT) else text
-
-
-def safe_url(value: str) -> str:
-    """Without final slash. Raises ValueError unless it is https, or http on this very machine: it carries a token."""
-    try:
-        parts = urlsplit(value)
-        host = parts.hostname or ""
-    except ValueError:
-        raise ValueError("must be a URL") from None
-    here = host == "localhost" or host.startswith("127.") or host == "::1"
-    if not host or parts.username or parts.query or not (parts.scheme == "https" or (parts.scheme == "http" and here)):
-        raise ValueError("must be an https URL (http only on this machine), without user, password or query")
-    return value.rstrip("/")
 
 
 def _is_ours(record: JsonObject) -> bool:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, Self, runtime_checkable
+from urllib.parse import urlsplit
 
 from certbroker.errors import Rejected, Unavailable
 from certbroker.model import Standing
@@ -114,6 +115,19 @@ def relative(name: str, zone: str) -> str:
 def within(name: str, zones: tuple[str, ...]) -> str | None:
     """The longest of `zones` that holds `name`, on label boundaries."""
     return max((zone for zone in zones if name == zone or name.endswith("." + zone)), key=len, default=None)
+
+
+def safe_url(value: str) -> str:
+    """Without final slash. Raises ValueError unless it is https, or http on this very machine: it carries a token."""
+    try:
+        parts = urlsplit(value)
+        host = parts.hostname or ""
+    except ValueError:
+        raise ValueError("must be a URL") from None
+    here = host == "localhost" or host.startswith("127.") or host == "::1"
+    if not host or parts.username or parts.query or not (parts.scheme == "https" or (parts.scheme == "http" and here)):
+        raise ValueError("must be an https URL (http only on this machine), without user, password or query")
+    return value.rstrip("/")
 
 
 def try_writing(solver: Solver, zone: str, chance: random.Random) -> str:
