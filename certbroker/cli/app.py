@@ -33,6 +33,10 @@ def app(ctx: click.Context, config: str | None, verbose: int) -> None:
     """One owner keeps the private key; every origin serves it, proven at the edge."""
     ctx.meta["certbroker.config"] = config
     ctx.meta["certbroker.verbose"] = verbose
+    if verbose > 1:
+        from certbroker.telemetry import debug_logging
+
+        ctx.with_resource(debug_logging(ctx.find_root().obj.stderr))
 
 
 for module in (setup, runs, looks, keeping, worlds):

@@ -34,12 +34,10 @@ class Seconds(click.ParamType[float]):
 def desk_of(ctx: click.Context) -> Desk:
     """The desk of this command line, with the listeners it asked for."""
     from certbroker.broker import open_desk
-    from certbroker.telemetry import Story, debug_logging, fan_out
+    from certbroker.telemetry import Story, fan_out
 
     world: World = ctx.find_root().obj
     verbose = ctx.find_root().meta.get("certbroker.verbose", 0)
-    if verbose > 1:
-        debug_logging(world.stderr)
     listeners = [Story(world.stderr)] if verbose else []
     return open_desk(world, ctx.find_root().meta.get("certbroker.config"), fan_out(listeners))
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TextIO
 
 from certbroker.events import Event
@@ -20,11 +22,23 @@ class Story:
         self._stream.write(f"{event.at:%H:%M:%S} {event.kind} {place} {said}".rstrip() + "\n")
 
 
-def debug_logging(stream: TextIO) -> None:
-    """Everything the libraries have to say (`-vv`). Bodies that could hold a key or a token are never logged by them."""
+@contextmanager
+def debug_logging(stream: TextIO) -> Iterator[None]:
+    """Everything the libraries have to say (`-vv`), until the block ends.
+
+    `acme.client` tells every message and `sqlalchemy.engine` every statement without its values. Bodies that hold a key or a
+    token are never logged by any of them; tests/scenarios/test_canary.py keeps watch.
+    """
     handler = logging.StreamHandler(stream)
     handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s %(message)s"))
-    root = logging.getLogger()
-    root.handlers = [handler]
-    root.setLevel(logging.DEBUG)
-    logging.getLogger("sqlalchemy.engine").setLevel(logging.INFO)
+    loggers = (logging.getLogger(), logging.getLogger("sqlalchemy.engine"))
+    before = [logger.level for logger in loggers]
+    loggers[0].addHandler(handler)
+    for logger, level in zip(loggers, (logging.DEBUG, logging.INFO), strict=True):
+        logger.setLevel(level)
+    try:
+        yield
+    finally:
+        loggers[0].removeHandler(handler)
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
