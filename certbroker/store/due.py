@@ -42,9 +42,8 @@ class Due(History):
 
     def set_due(self, rows: Sequence[DueRow], events: Sequence[Event] = ()) -> None:
         """An earlier moment of the same kind and subject is replaced; the last of two in `rows` stands."""
-        last = {(row.kind, row.subject): row for row in rows}
         with self.writing(events) as connection:
-            values = [{"kind": row.kind, "subject": row.subject, "at": row.at} for row in last.values()]
+            values = [{"kind": row.kind, "subject": row.subject, "at": row.at} for row in rows]
             upsert(connection, _table, values)
 
     def clear_due(self, kind: str, subject: str, events: Sequence[Event] = ()) -> None:

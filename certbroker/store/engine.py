@@ -25,9 +25,6 @@ from certbroker.store.refusal import refusals
 PATIENCE: Final = 15.0
 """Seconds to wait for another writer. An address may say otherwise: `sqlite:////path.db?timeout=2`."""
 
-_CHUNK: Final = 500
-"""Rows a statement: both databases limit the number of values."""
-
 
 def parse(url: str | URL) -> URL:
     """The address. Never quoted in a message before its password is known. Raises StoreError."""
@@ -196,16 +193,19 @@ def ensure(connection: Connection, table: Table, row: Mapping[str, Any]) -> None
 
 
 def upsert(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Insert or, where the primary key is taken, replace the columns that are given. All rows give the same ones."""
+    """Insert or, where the primary key is taken, replace the columns that are given.
+
+    All rows give the same columns. Of two rows with the same key the last stands.
+    """
     if not rows:
         return
-    statement = _insert(connection)(table)
     key = [column.name for column in table.primary_key]
+    last = {tuple(row[name] for name in key): dict(row) for row in rows}
+    statement = _insert(connection)(table)
     changing = {name: statement.excluded[name] for name in rows[0] if name not in key}
-    for start in range(0, len(rows), _CHUNK):
-        connection.execute(
-            statement.on_conflict_do_update(index_elements=key, set_=changing), list(rows[start : start + _CHUNK])
-        )
+    statement = statement.on_conflict_do_update(index_elements=key, set_=changing)
+    # "returning" makes SQLAlchemy send a thousand rows a statement, not a statement a row.
+    connection.execute(statement.returning(table.c[key[0]]), list(last.values())).all()
 
 
 def _insert(connection: Connection) -> Any:

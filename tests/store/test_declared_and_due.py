@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3
 from datetime import timedelta
-
-import pytest
 
 from certbroker.events import Checked, RunStarted
 from certbroker.model import KeyType, Phase
@@ -114,35 +111,6 @@ def test_a_night_in_which_nothing_is_due_reads_the_same_rows_whatever_the_number
     few = quiet_night(store)
     serve(store, 5000)
     assert quiet_night(store) == few
-
-
-def test_the_questions_of_a_quiet_night_are_answered_from_an_index(store: Store) -> None:
-    if store.file is None:
-        pytest.skip("the plan is asked of SQLite")
-    serve(store, 10)
-    questions = {
-        "select * from due where at <= '2026' order by at, kind, subject": "due_at",
-        "select * from due order by at limit 1": "due_at",
-        "select * from due where kind = 'certificate' order by at limit 1": "due_kind",
-        "select * from variant where failing_since is not null order by failing_since": "variant_failing",
-        "select * from finding where state = 'fail'": "finding_state",
-        "select * from published where state in ('planned', 'present') order by id": "published_state",
-        "select * from acme_order where state in ('planned', 'placed')": "acme_order_state",
-        "select * from declared where gone is not null order by gone, kind, name": "declared_gone",
-        "select max(at) from seen": "seen_at",
-        "select * from deployment d join variant v on v.wanted = d.version_id where d.phase in ('failed')": (
-            "deployment_phase"
-        ),
-        "select * from history where certificate = 'a' order by at desc limit 10": "history_certificate",
-        "select * from deployment where target = 'a' and name = 'b' order by since desc limit 1": "deployment_place",
-    }
-    connection = sqlite3.connect(store.file)
-    try:
-        for question, index in questions.items():
-            plan = " ".join(row[3] for row in connection.execute(f"explain query plan {question}"))
-            assert index in plan, (question, plan)
-    finally:
-        connection.close()
 
 
 def test_a_finding_keeps_since_when_it_is_so(store: Store, clock: TestClock) -> None:
