@@ -24,6 +24,9 @@ from certbroker.store import NewVersion
 PATIENCE: Final = 300.0
 """Seconds that a run sits and waits for the CA; after that the order is left to the next run, which goes on with it."""
 
+SHORTEST: Final = 0.001
+"""Seconds: a clock that is this near to the moment has reached it; no sleep is shorter."""
+
 
 def finish(talk: Conversation, works: Sequence[Work]) -> None:
     """Look, finalize what is ready, fetch what is valid, explain what is invalid, until every work has an outcome.
@@ -32,6 +35,8 @@ def finish(talk: Conversation, works: Sequence[Work]) -> None:
     """
     for work in unfinished(works):
         work.until = min(talk.deadline, talk.clock.monotonic() + PATIENCE)
+        if not work.stale and work.state.status == "processing":  # left behind by an earlier run after its finalization
+            work.look_later(talk.clock.monotonic(), Pace())
     while unfinished(works):
         _look(talk, works)
         _finalize(talk, _now(works, "ready"))
@@ -53,7 +58,7 @@ def _look(talk: Conversation, works: Sequence[Work]) -> None:
             work.look_later(talk.clock.monotonic(), work.pace, reply.retry_after)
 
     now = talk.clock.monotonic()
-    due = [work for work in unfinished(works) if work.stale and work.look_at <= now]
+    due = [work for work in unfinished(works) if work.stale and work.look_at <= now + SHORTEST]
     talk.asked(due, lambda work: talk.network.ask(work.uri, "the order"), hear)
 
 
@@ -61,9 +66,11 @@ def _finalize(talk: Conversation, works: Sequence[Work]) -> None:
     def prepare(work: Work) -> None:
         talk.still_ours(work.request.certificate)
         talk.check_interval(work)
+        talk.update(
+            work, state="finalizing"
+        )  # first: killed after the mark alone, this order would wait for the interval
         if not work.request.rehearsal:
             talk.store.mark_finalizing(work.request.certificate, work.request.key_type)
-        talk.update(work, state="finalizing")
 
     def ask(work: Work) -> Reply:
         assert work.key is not None
@@ -159,4 +166,4 @@ def _sleep(talk: Conversation, works: Sequence[Work]) -> None:
             talk.fail(work, late)
     waiting = [work.look_at for work in unfinished(works)]
     if waiting:
-        talk.clock.sleep(max(0.0, min(waiting) - talk.clock.monotonic()))
+        talk.clock.sleep(max(SHORTEST, min(waiting) - talk.clock.monotonic()))

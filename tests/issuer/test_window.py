@@ -1,0 +1,142 @@
+"""Asking the CA when to renew: once a window, never in vain, and never wrong because of a bad answer."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from certbroker.config import IssuerSettings
+from certbroker.model import Version, Window
+from certbroker.sandbox.ca import SandboxCA
+from certbroker.testkit.simulator import Fault, Request, Response, SimulatorTransport
+from tests.clock import TestClock
+from tests.issuer.desk import Desk, desk, own_dns, version, wanted
+
+BASE = "http://ca.test"
+SETTINGS = IssuerSettings("sandbox", f"{BASE}/dir", agree_to_terms=True)
+HOUR = timedelta(hours=1)
+
+
+@dataclass
+class Scene:
+    ca: SandboxCA
+    clock: TestClock
+    at: Desk
+    have: Version
+
+    def ask(self) -> Window | None:
+        return self.at.issuer().window(self.have)
+
+    def must(self) -> Window:
+        found = self.ask()
+        assert found is not None
+        return found
+
+    def set(self, start: datetime, end: datetime) -> None:
+        self.ca.set_window(self.have.fingerprint, start, end)
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Iterator[Scene]:
+    clock = TestClock()
+    with own_dns() as dns:
+        ca = SandboxCA(clock=clock, rng=random.Random(7), lookup_txt=dns.lookup_txt, base_url=BASE)
+        ca.bad.ari_seconds = None
+        with desk(tmp_path, SETTINGS, dns.address, clock, transport=SimulatorTransport(ca)) as at:
+            have = version(at.issuer().obtain([wanted()])[0])
+            at.told.clear()
+            yield Scene(ca, clock, at, have)
+
+
+def asked(request: Request) -> bool:
+    return request.path.startswith("/ari/")
+
+
+def test_the_moment_is_drawn_once_and_again_only_when_the_window_moves(scene: Scene) -> None:
+    start = scene.clock.now().replace(microsecond=0) + 10 * HOUR
+    scene.set(start, start + 20 * HOUR)
+    first = scene.must()
+    assert start <= first.drawn <= start + 18 * HOUR
+    for _ in range(5):
+        assert scene.must().drawn == first.drawn
+    assert scene.at.kinds() == ["window-moved"]
+    scene.set(start, start + 30 * HOUR)
+    assert scene.must().drawn != first.drawn
+    assert scene.at.kinds() == ["window-moved", "window-moved"]
+    assert scene.at.store.window(scene.have.id) == scene.must()
+
+
+def test_a_revoked_certificate_is_asked_to_be_renewed_in_the_past(scene: Scene) -> None:
+    before = scene.must()
+    scene.ca.revoke(scene.have.fingerprint)
+    after = scene.must()
+    assert before.drawn > scene.clock.now()
+    assert after.end <= scene.clock.now()
+
+
+def test_the_question_is_not_signed_and_costs_one_request(scene: Scene) -> None:
+    before = len(scene.ca.requests)
+    scene.ask()
+    assert [(r.method, r.path.split("/")[1]) for r in scene.ca.requests[before:]] == [("GET", "ari")]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"<html>", b"[]", b"{}", b'{"suggestedWindow": 3}', b'{"suggestedWindow": {"start": "x", "end": "y"}}'],
+)
+def test_a_malformed_answer_is_told_and_the_old_window_holds(scene: Scene, body: bytes) -> None:
+    old = scene.must()
+    scene.clock.advance(HOUR)
+    scene.ca.set_renewal_info(scene.have.fingerprint, body)
+    kept = scene.must()
+    assert (kept.start, kept.end, kept.drawn) == (old.start, old.end, old.drawn)
+    assert kept.ask_again == scene.clock.now() + 6 * HOUR
+    assert scene.at.kinds()[-1] == "window-unknown"
+
+
+def test_a_window_that_ends_before_it_starts_is_no_window(scene: Scene) -> None:
+    now = scene.clock.now()
+    scene.set(now, now - HOUR)
+    assert scene.ask() is None
+    assert scene.at.kinds() == ["window-unknown"]
+
+
+def test_a_ca_that_is_away_is_asked_again_within_the_hour(scene: Scene) -> None:
+    old = scene.must()
+    scene.ca.faults = [Fault("reset", matches=asked)]
+    kept = scene.must()
+    assert kept.drawn == old.drawn
+    assert kept.ask_again == scene.clock.now() + HOUR
+
+
+@pytest.mark.parametrize(("header", "wait"), [("5", timedelta(minutes=1)), ("7200", 2 * HOUR), ("999999", 24 * HOUR)])
+def test_the_ca_says_when_to_ask_again_within_reason(scene: Scene, header: str, wait: timedelta) -> None:
+    scene.ca.bad.ari_seconds = int(header)
+    assert scene.must().ask_again == scene.clock.now() + wait
+
+
+def test_nobody_asks_about_a_certificate_that_is_over(scene: Scene) -> None:
+    scene.clock.advance(timedelta(days=100))
+    before = len(scene.ca.requests)
+    assert scene.ask() is None
+    assert len(scene.ca.requests) == before
+
+
+def test_a_ca_without_renewal_information_says_nothing(scene: Scene) -> None:
+    kept = scene.at.store.directory(f"{BASE}/dir")
+    assert kept is not None
+    scene.at.store.put_directory(f"{BASE}/dir", {k: v for k, v in kept[0].items() if k != "renewalInfo"})
+    assert scene.ask() is None
+    assert scene.at.told == []
+
+
+def test_an_unknown_certificate_is_told(scene: Scene) -> None:
+    problem = {"type": "urn:ietf:params:acme:error:malformed", "detail": "never seen"}
+    scene.ca.faults = [Fault(Response.of(404, problem), matches=asked)]
+    assert scene.ask() is None
+    assert scene.at.kinds() == ["window-unknown"]
