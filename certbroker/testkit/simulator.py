@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http.client import responses
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 from urllib.parse import parse_qsl, urlsplit
 
 import requests
@@ -151,10 +151,16 @@ class Simulator:
         return None
 
 
+class Handles(Protocol):
+    """What a port or a transport needs of a simulator."""
+
+    def handle(self, request: Request) -> Response: ...
+
+
 class SimulatorTransport(BaseAdapter):
     """A simulator as a `requests` transport: mount it where the real one would be."""
 
-    def __init__(self, simulator: Simulator) -> None:
+    def __init__(self, simulator: Handles) -> None:
         super().__init__()
         self._simulator = simulator
 
@@ -211,7 +217,7 @@ class Served:
 
 @contextlib.contextmanager
 def serve(
-    simulator: Simulator, *, port: int = 0, tls: ssl.SSLContext | None = None, delay: float = 0.0
+    simulator: Handles, *, port: int = 0, tls: ssl.SSLContext | None = None, delay: float = 0.0
 ) -> Iterator[Served]:
     """Serve on loopback until the block ends. `port` 0 takes a free one; `delay` seconds are added to every answer."""
 
