@@ -5,28 +5,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import Row, Select, func, select
+from sqlalchemy import Row, Select, exists, select
 
 from certbroker.events import Event
 from certbroker.model import KeyType, Phase, Restorable, Version
 from certbroker.store import schema
 from certbroker.store.engine import upsert
-from certbroker.store.history import History
 from certbroker.store.rows import DeploymentRow, decode_live, decode_records, encode_live, encode_records
+from certbroker.store.tally import Tally
 from certbroker.store.versions import as_version
 
 _table: Final = schema.deployment
 _SETTLED: Final = tuple(phase.value for phase in Phase if phase.settled)
 _UNSETTLED: Final = tuple(phase.value for phase in Phase if not phase.settled)
-_wanted: Final = _table.join(schema.variant, schema.variant.c.wanted == _table.c.version_id)
 
 
-class Deployments(History):
+class Deployments(Tally):
     """Written before and after every call to a target."""
 
     def put_deployments(self, rows: Sequence[DeploymentRow], events: Sequence[Event] = ()) -> None:
         """Insert or replace, all of them or none."""
-        with self.writing(events) as connection:
+        with self.writing(events) as connection, self.counted(connection, {row.version_id for row in rows}):
             upsert(connection, _table, [_as_row(row) for row in rows])
 
     def deployments(self, certificate: str) -> list[DeploymentRow]:
@@ -42,13 +41,14 @@ class Deployments(History):
 
     def unsettled(self) -> list[DeploymentRow]:
         """Of wanted versions, what is neither committed nor delivered."""
-        statement = select(_table).select_from(_wanted).where(_table.c.phase.in_(_UNSETTLED))
+        variant = schema.variant
+        wanted = exists().where(
+            variant.c.certificate == _table.c.certificate,
+            variant.c.key_type == _table.c.key_type,
+            variant.c.wanted == _table.c.version_id,
+        )
+        statement = select(_table).where(_table.c.phase.in_(_UNSETTLED), wanted)
         return self._many(statement.order_by(_table.c.certificate, _table.c.target, _table.c.name))
-
-    def count_deployments(self) -> dict[Phase, int]:
-        """Of wanted versions, by phase."""
-        statement = select(_table.c.phase, func.count().label("many")).select_from(_wanted).group_by(_table.c.phase)
-        return {Phase(row.phase): row.many for row in self.rows(statement)}
 
     def last_committed(self, target: str, name: str) -> Version | None:
         """The version that was last proven there or, where there is no edge to look at, delivered."""
@@ -57,6 +57,16 @@ class Deployments(History):
     def last_pushed(self, target: str, name: str) -> Version | None:
         """The version whose push the platform last accepted, proven or not."""
         return self._last(target, name, _table.c.pushed.is_not(None), _table.c.pushed)
+
+    def tried(self, target: str, name: str) -> list[Version]:
+        """Versions whose push was begun there and of which no answer is known, newest first: each may have arrived."""
+        rows = self.rows(
+            select(schema.version)
+            .join(_table, _table.c.version_id == schema.version.c.id)
+            .where(_table.c.target == target, _table.c.name == name, _table.c.pushed.is_(None))
+            .order_by(schema.version.c.id.desc())
+        )
+        return [as_version(row) for row in rows]
 
     def kept_fingerprints(self, certificate: str, target: str) -> frozenset[str]:
         """What a pruning of that target must leave there: what is wanted, and per name what was last pushed or proven."""

@@ -102,6 +102,7 @@ variant = Table(
     Column("error", Words),
     Column("hint", Words),
     Index("variant_failing", "failing_since"),
+    Index("variant_wanted", "wanted"),
 )
 """What is ordered and renewed as one. `finalized` is the last time a CA was asked to sign, whatever came of it."""
 
@@ -245,6 +246,14 @@ deployment = Table(
     Index("deployment_phase", "phase"),
 )
 """Version x target x name. `before` is what `inspect` said before the push, `before_seen` what each edge served."""
+
+tally = Table(
+    "tally",
+    metadata,
+    Column("phase", String(16), primary_key=True),
+    Column("many", Integer, nullable=False),
+)
+"""How many deployments of wanted versions are in that phase."""
 
 seen = Table(
     "seen",

@@ -16,6 +16,7 @@ from certbroker.store import schema
 from certbroker.store.boxes import Boxes
 from certbroker.store.engine import ensure
 from certbroker.store.rows import NewVersion, Variant
+from certbroker.store.tally import Tally
 
 _version: Final = schema.version
 _variant: Final = schema.variant
@@ -31,7 +32,7 @@ NewEvents = Sequence[Event] | Callable[[Version], Sequence[Event]]
 """Events of a version that gets its number only now."""
 
 
-class Versions(Boxes):
+class Versions(Boxes, Tally):
     """Per certificate and key type, versions count from 1 and one is wanted."""
 
     def variant(self, certificate: str, key_type: KeyType) -> Variant:
@@ -100,7 +101,7 @@ class Versions(Boxes):
         with self.writing() as connection:
             if self.first(connection, select(_version.c.id).where(_version.c.fingerprint == draft.fingerprint)):
                 raise StoreError(f"the store holds the certificate {draft.fingerprint[:12]} already")
-            self._lock(connection, draft.certificate, draft.key_type)
+            until_now = self._lock(connection, draft.certificate, draft.key_type)
             same = (_version.c.certificate == draft.certificate) & (_version.c.key_type == draft.key_type.value)
             newest = self.first(connection, select(func.max(_version.c.number).label("number")).where(same))
             number = ((newest.number if newest else None) or 0) + 1
@@ -109,9 +110,9 @@ class Versions(Boxes):
             ).scalar_one()
             self._put_box(connection, "version", str(new_id), make_box(new_id))
             if not draft.rehearsal:
-                connection.execute(
-                    update(_variant).where(_is(draft.certificate, draft.key_type)).values(**_CLEAR, wanted=new_id)
-                )
+                row = update(_variant).where(_is(draft.certificate, draft.key_type))
+                with self.counted(connection, [new_id] if until_now is None else [until_now, new_id]):
+                    connection.execute(row.values(**_CLEAR, wanted=new_id))
             if order_id is not None:
                 order = schema.acme_order
                 connection.execute(
@@ -120,9 +121,8 @@ class Versions(Boxes):
                     .values(state="done", version_id=new_id, updated=self.now(), error=None)
                 )
                 self._drop_box(connection, "order", str(order_id))
-            row = self.first(connection, select(_version).where(_version.c.id == new_id))
-            assert row is not None
-            made = as_version(row)
+            [found] = self.fetch(connection, select(_version).where(_version.c.id == new_id))
+            made = as_version(found)
             self.append(connection, events(made) if callable(events) else events)
         return made
 
@@ -162,10 +162,12 @@ class Versions(Boxes):
             self._lock(connection, certificate, key_type)
             connection.execute(update(_variant).where(_is(certificate, key_type)).values(**values))
 
-    def _lock(self, connection: Connection, certificate: str, key_type: KeyType) -> None:
-        """The variant's row is there and ours until the end: two writers cannot give out one number."""
+    def _lock(self, connection: Connection, certificate: str, key_type: KeyType) -> int | None:
+        """The variant's row is there and ours until the end: two writers cannot give out one number. What it wants."""
         ensure(connection, _variant, {"certificate": certificate, "key_type": key_type.value, "failures": 0})
-        self.first(connection, select(_variant.c.wanted).where(_is(certificate, key_type)).with_for_update())
+        mine = select(_variant.c.wanted).where(_is(certificate, key_type)).with_for_update()
+        row = self.first(connection, mine)
+        return None if row is None else row.wanted
 
 
 def _is(certificate: str, key_type: KeyType) -> ColumnElement[bool]:

@@ -42,9 +42,9 @@ def test_the_questions_of_a_quiet_night_are_answered_from_an_index(store: Store)
         "select * from acme_order where state in ('planned', 'placed')": "acme_order_state",
         "select * from declared where gone is not null order by gone, kind, name": "declared_gone",
         "select max(at) from seen": "seen_at",
-        "select * from deployment d join variant v on v.wanted = d.version_id where d.phase in ('failed')": (
-            "deployment_phase"
-        ),
+        "select * from deployment d where phase in ('pending', 'pushed', 'verifying', 'waiting', 'failed') and exists "
+        "(select * from variant v where v.certificate = d.certificate and v.key_type = d.key_type and v.wanted = "
+        "d.version_id) order by certificate, target, name": "deployment_phase",
         "select * from history where certificate = 'a' order by at desc limit 10": "history_certificate",
         "select * from deployment where target = 'a' and name = 'b' order by since desc limit 1": "deployment_place",
     }

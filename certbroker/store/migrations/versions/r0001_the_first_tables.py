@@ -133,6 +133,12 @@ def upgrade() -> None:
     op.create_index("seen_at", "seen", ["at"], unique=False)
     op.create_index("seen_certificate", "seen", ["certificate"], unique=False)
     op.create_table(
+        "tally",
+        sa.Column("phase", sa.String(length=16), nullable=False),
+        sa.Column("many", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("phase"),
+    )
+    op.create_table(
         "version",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
         sa.Column("certificate", sa.String(length=255), nullable=False),
@@ -234,6 +240,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("certificate", "key_type"),
     )
     op.create_index("variant_failing", "variant", ["failing_since"], unique=False)
+    op.create_index("variant_wanted", "variant", ["wanted"], unique=False)
     op.create_table(
         "window",
         sa.Column("version_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
