@@ -69,11 +69,14 @@ class Saga:
         return {name: self._whose(assignment.target, name, live) for name, live in said.items()}
 
     def _whose(self, target: str, name: str, live: Live) -> Live:
-        """A platform without tags does not tell: what we committed there, or hold by that fingerprint or end, is ours."""
+        """A platform without tags does not tell: what we pushed there, or hold by that fingerprint or end, is ours."""
         version = self.store.by_fingerprint(live.fingerprint) if live.fingerprint else None
         if version is None and live.owner in (Owner.OURS, Owner.UNKNOWN):
             known = self.store.last_pushed(target, name)
             version = known if known is not None and live.agrees(known) is not False else None
+            if version is None and (live.serial is not None or live.ends is not None):
+                # a push that was cut before its answer: the very same end is evidence enough
+                version = next((v for v in self.store.tried(target, name) if live.agrees(v) is not False), None)
         if live.owner is Owner.UNKNOWN:
             live = replace(live, owner=Owner.OURS if version else Owner.FOREIGN)
         if live.owner is Owner.OURS and version is not None:
