@@ -326,6 +326,8 @@ def _troubles(desk: Desk, done: Sequence[Done]) -> tuple[Trouble, ...]:
         wait = row.phase is Phase.WAITING
         what = f"{row.certificate} → {row.target}: {row.why or row.phase.value}" + (f" ({row.name})" if wait else "")
         hint = "; or ".join(f"publish {record}" for record in row.records) if row.records else (row.hint or "")
+        if not hint:
+            hint = f"the next run tries again, or at once: certbroker push {row.certificate} --target {row.target}"
         found[key] = Trouble(what, served_now(store, row.certificate, row.target), hint, wait)
     for certificate, _, failing in store.failing_variants():
         if certificate in declared and failing.error:
