@@ -1,9 +1,11 @@
-"""Orders at CAs that we did not write: Pebble 2.4.0 and 2.10 with their own bad habits switched on, and Caddy."""
+"""Orders at CAs that we did not write, proven in a DNS that we did not write: Pebble 2.4.0 and 2.10 with their own bad
+habits switched on, Caddy, Knot."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,8 +18,9 @@ from certbroker.keys import check_pair, read_chain
 from certbroker.model import KeyType, Version
 from certbroker.sandbox.dns import DnsServer
 from certbroker.world import SystemClock
-from tests.issuer.desk import Desk, desk, own_dns, version, wanted
+from tests.issuer.desk import Desk, desk, version, wanted
 from tests.servers.caddy import caddy, caddy_program
+from tests.servers.knot import KEY, Knot, knot
 from tests.servers.pebble import Pebble, debian_pebble, new_pebble, pebble
 
 pytestmark = pytest.mark.interop
@@ -27,9 +30,14 @@ Find = Callable[[], str]
 
 
 @pytest.fixture
-def dns() -> Iterator[DnsServer]:
-    with own_dns() as server:
+def dns(tmp_path: Path) -> Iterator[Knot]:
+    """Both the zone's server, which takes our updates, and whom the CAs and we ask."""
+    with knot(tmp_path / "dns", {"example.com": ""}) as server:
         yield server
+
+
+def at_work(folder: Path, own: IssuerSettings, dns: Knot) -> AbstractContextManager[Desk]:
+    return desk(folder, own, dns.address, SystemClock(), tsig=KEY)
 
 
 def settings(server: Pebble, **more: object) -> IssuerSettings:
@@ -47,11 +55,11 @@ def proven(at: Desk, got: Version) -> None:
 
 @BOTH
 @pytest.mark.parametrize("length", ["1", "3"])
-def test_pebble_signs_a_name_and_its_wildcard(find: Find, length: str, tmp_path: Path, dns: DnsServer) -> None:
+def test_pebble_signs_a_name_and_its_wildcard(find: Find, length: str, tmp_path: Path, dns: Knot) -> None:
     environ = {"PEBBLE_CHAIN_LENGTH": length}
     with (
         pebble(find(), tmp_path / "ca", dns.address, environ=environ) as server,
-        desk(tmp_path, settings(server), dns.address, SystemClock()) as at,
+        at_work(tmp_path, settings(server), dns) as at,
     ):
         got = version(at.issuer().obtain([wanted()])[0])
         proven(at, got)
@@ -64,10 +72,10 @@ def test_pebble_signs_a_name_and_its_wildcard(find: Find, length: str, tmp_path:
 
 
 @BOTH
-def test_pebble_signs_many_certificates_in_one_batch(find: Find, tmp_path: Path, dns: DnsServer) -> None:
+def test_pebble_signs_many_certificates_in_one_batch(find: Find, tmp_path: Path, dns: Knot) -> None:
     with (
         pebble(find(), tmp_path / "ca", dns.address, environ={"PEBBLE_WFE_NONCEREJECT": "20"}) as server,
-        desk(tmp_path, settings(server), dns.address, SystemClock()) as at,
+        at_work(tmp_path, settings(server), dns) as at,
     ):
         requests = [wanted(f"n{i}.example.com", f"*.n{i}.example.com", certificate=f"c{i}") for i in range(10)]
         requests.append(wanted("n0.example.com", "*.n0.example.com", certificate="c0", key_type=KeyType.RSA2048))
@@ -79,12 +87,12 @@ def test_pebble_signs_many_certificates_in_one_batch(find: Find, tmp_path: Path,
 
 
 @BOTH
-def test_pebble_tells_which_name_it_could_not_prove(find: Find, tmp_path: Path, dns: DnsServer) -> None:
+def test_pebble_tells_which_name_it_could_not_prove(find: Find, tmp_path: Path, dns: Knot) -> None:
     """The CA asks a DNS that knows nothing of our records."""
     with (
         DnsServer(recursive=True) as other,
         pebble(find(), tmp_path / "ca", other.address) as server,
-        desk(tmp_path, settings(server), dns.address, SystemClock()) as at,
+        at_work(tmp_path, settings(server), dns) as at,
     ):
         other.add_zone("example.com")
         outcome = at.issuer().obtain([wanted()])[0]
@@ -96,12 +104,10 @@ def test_pebble_tells_which_name_it_could_not_prove(find: Find, tmp_path: Path, 
 
 
 @BOTH
-def test_an_account_that_pebble_does_not_know_is_told_with_a_way_out(
-    find: Find, tmp_path: Path, dns: DnsServer
-) -> None:
+def test_an_account_that_pebble_does_not_know_is_told_with_a_way_out(find: Find, tmp_path: Path, dns: Knot) -> None:
     with (
         pebble(find(), tmp_path / "ca", dns.address) as server,
-        desk(tmp_path, settings(server), dns.address, SystemClock()) as at,
+        at_work(tmp_path, settings(server), dns) as at,
     ):
         uri = at.issuer().account()
         at.store.put_account("pebble", server.directory, uri + "0123")
@@ -113,11 +119,11 @@ def test_an_account_that_pebble_does_not_know_is_told_with_a_way_out(
         assert "another name" in (outcome.hint or "")
 
 
-def test_pebble_takes_the_profile_and_refuses_one_it_has_not(tmp_path: Path, dns: DnsServer) -> None:
+def test_pebble_takes_the_profile_and_refuses_one_it_has_not(tmp_path: Path, dns: Knot) -> None:
     profiles = {"shortlived": {"description": "six days", "validityPeriod": 518400}}
     with pebble(new_pebble(), tmp_path / "ca", dns.address, config={"profiles": profiles}) as server:
         chosen = settings(server, profile="shortlived")
-        with desk(tmp_path, chosen, dns.address, SystemClock()) as at:
+        with at_work(tmp_path, chosen, dns) as at:
             got = version(at.issuer().obtain([wanted()])[0])
             assert got.profile == "shortlived"
             assert got.lifetime.length < timedelta(days=7)
@@ -126,11 +132,11 @@ def test_pebble_takes_the_profile_and_refuses_one_it_has_not(tmp_path: Path, dns
             assert "shortlived" in absent.what
 
 
-def test_pebble_says_when_to_renew_and_is_told_what_is_replaced(tmp_path: Path, dns: DnsServer) -> None:
+def test_pebble_says_when_to_renew_and_is_told_what_is_replaced(tmp_path: Path, dns: Knot) -> None:
     """ARI and `replaces` (RFC 9773): a window, the same window, a malformed one, a moved one; then replaced once and twice."""
     with (
         pebble(new_pebble(), tmp_path / "ca", dns.address) as server,
-        desk(tmp_path, settings(server), dns.address, SystemClock()) as at,
+        at_work(tmp_path, settings(server), dns) as at,
     ):
         issuer = at.issuer(minimum=timedelta())
         first = version(issuer.obtain([wanted()])[0])
@@ -169,21 +175,21 @@ def test_pebble_says_when_to_renew_and_is_told_what_is_replaced(tmp_path: Path, 
         assert "409" in refused[0].detail
 
 
-def test_pebble_may_ask_us_to_wait_in_both_forms(tmp_path: Path, dns: DnsServer) -> None:
+def test_pebble_may_ask_us_to_wait_in_both_forms(tmp_path: Path, dns: Knot) -> None:
     """It answers Retry-After in seconds or as a date, at random."""
     config = {"retryAfter": {"authz": 1, "order": 1}}
     with (
         pebble(new_pebble(), tmp_path / "ca", dns.address, config=config) as server,
-        desk(tmp_path, settings(server), dns.address, SystemClock()) as at,
+        at_work(tmp_path, settings(server), dns) as at,
     ):
         for number in range(3):
             proven(at, version(at.issuer().obtain([wanted(certificate=f"c{number}")])[0]))
 
 
-def test_caddy_signs_a_name_and_its_wildcard(tmp_path: Path, dns: DnsServer) -> None:
+def test_caddy_signs_a_name_and_its_wildcard(tmp_path: Path, dns: Knot) -> None:
     with caddy(caddy_program(), tmp_path / "ca", dns.address) as server:
         own = IssuerSettings("caddy", server.directory, ca_bundle=server.ca_bundle, roots=server.ca_bundle)
-        with desk(tmp_path, own, dns.address, SystemClock()) as at:
+        with at_work(tmp_path, own, dns) as at:
             got = version(at.issuer().obtain([wanted()])[0])
             proven(at, got)
             assert got.roots_pem == server.ca_bundle.read_text()

@@ -74,9 +74,11 @@ class Desk:
 
 
 @contextmanager
-def desk(folder: Path, settings: IssuerSettings, dns: str, clock: Clock, **more: Any) -> Iterator[Desk]:
-    """One at `folder`."""
-    world = make_world(folder, clock=clock, environ={"TSIG": TSIG})
+def desk(
+    folder: Path, settings: IssuerSettings, dns: str, clock: Clock, *, tsig: str = TSIG, **more: Any
+) -> Iterator[Desk]:
+    """One at `folder`. `tsig`: the key "certbroker." as the server at `dns` knows it."""
+    world = make_world(folder, clock=clock, environ={"TSIG": tsig})
     vault = Vault.make("file:vault.key", world.environ, folder, clock.now())
     store = Store.open(f"sqlite:///{folder / 'store.db'}", clock)
     try:
