@@ -112,7 +112,7 @@ class Issuer:
         with self._lock:
             directory = self._directories.get(fresh=True)
             account = self._account
-        account.check_terms(directory)
+        account.check_conditions(directory)
         profiles = f"profiles {', '.join(directory.profiles)}" if directory.profiles else "no profiles"
         reach = f"{profiles}, {'says when to renew' if directory.renewal_info else 'does not say when to renew'}"
         wanted = self.settings.profile
@@ -161,7 +161,11 @@ class Issuer:
         from certbroker.issuer.conversation import Conversation
         from certbroker.issuer.order import Work
 
-        line, account = self._opened()
+        try:
+            line, account = self._opened()
+            roots_pem = self._roots_pem
+        except NothingDone as error:
+            return [error] * len(requests)
         clock = self._world.clock
         works = [Work(request, began=clock.monotonic()) for request in requests]
         with ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix=f"acme-{self.settings.name}") as pool:
@@ -177,7 +181,7 @@ class Issuer:
                 emit=self._emit,
                 deadline=self._deadline,
                 minimum=self._minimum,
-                roots_pem=self._roots_pem,
+                roots_pem=roots_pem,
                 still_ours=still_ours,
                 pool=pool,
             )

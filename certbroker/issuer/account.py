@@ -13,9 +13,9 @@ from josepy.jwk import JWK, JWKEC
 from certbroker.config import IssuerSettings
 from certbroker.errors import IssuanceError, NothingDone, VaultError
 from certbroker.issuer.directory import Directories
-from certbroker.issuer.messages import Directory
+from certbroker.issuer.messages import Directory, usable
 from certbroker.issuer.network import CaNetwork
-from certbroker.issuer.problem import HINTS, PREFIX
+from certbroker.issuer.problem import HINTS, PREFIX, printable
 from certbroker.secret import Secret
 from certbroker.store import Store
 from certbroker.vault import Vault
@@ -65,7 +65,7 @@ class AccountDesk:
         if self._uri is None:
             uri = self.known
             if uri is None:
-                self.check_terms(self._directories.get())
+                self.check_conditions(self._directories.get())
                 self._key = self._load() or self._make()
                 uri = self._register()
             else:
@@ -79,8 +79,13 @@ class AccountDesk:
             self._uri = uri
         return self._uri
 
-    def check_terms(self, directory: Directory) -> None:
-        """Raises NothingDone if the CA has terms of service that the file does not agree to."""
+    def check_conditions(self, directory: Directory) -> None:
+        """Raises NothingDone if the CA has terms that the file does not agree to, or wants what we cannot give."""
+        if directory.binding_required and self.known is None:
+            raise NothingDone(
+                f"{self._settings.name} takes only accounts with an external account binding",
+                hint=HINTS["externalAccountRequired"],
+            )
         if directory.terms and not self._settings.agree_to_terms:
             name = self._settings.name
             raise NothingDone(
@@ -107,7 +112,9 @@ class AccountDesk:
                 ) from None
             raise
         if status not in (None, "valid"):
-            raise IssuanceError(f"{name} says our account {uri} is {status!r}", hint=HINTS["accountDoesNotExist"])
+            raise IssuanceError(
+                f"{name} says our account {uri} is {printable(status)!r}", hint=HINTS["accountDoesNotExist"]
+            )
         return "valid"
 
     def _owner(self) -> str:
@@ -140,7 +147,7 @@ class AccountDesk:
             )
         )
         uri = reply.headers.get("Location", "")
-        if not uri:
+        if not usable(uri):
             raise IssuanceError(f"{self._settings.name} made an account without saying where it is")
         self._store.put_account(self._settings.name, self._settings.directory, uri)
         return uri
