@@ -13,7 +13,7 @@ demo: $(VENV)/run
 	$(BIN)/certbroker demo
 
 test: $(VENV)/dev check
-	$(BIN)/pytest -n auto -q
+	$(BIN)/pytest -n auto -q -m "not interop"
 
 check: $(VENV)/dev
 	$(BIN)/ruff format --check .
@@ -23,7 +23,7 @@ check: $(VENV)/dev
 
 interop: $(VENV)/interop
 	deploy/interop-setup
-	$(BIN)/pytest -q -m interop tests/interop
+	$(BIN)/pytest -q -m interop
 
 bench: $(VENV)/dev
 	$(BIN)/python tests/bench.py

@@ -120,4 +120,3 @@ _PUSH_STEPS: Final = (timedelta(0), timedelta(minutes=1), timedelta(minutes=10),
 def push_backoff(failures: int, asked: float | None = None) -> timedelta:
     """The same for a target: the very next run tries again, then ever more rarely."""
     return max(_PUSH_STEPS[min(failures, len(_PUSH_STEPS)) - 1], timedelta(seconds=asked or 0))
-
