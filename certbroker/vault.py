@@ -59,9 +59,10 @@ class _Key:
 class Vault:
     """One or more vault keys; the first seals."""
 
-    def __init__(self, keys: Iterable[_Key], url: str) -> None:
+    def __init__(self, keys: Iterable[_Key], url: str, *, file: Path | None = None) -> None:
         self._keys = tuple(keys)
-        self._by_kid = {key.kid: key for key in self._keys}
+        self._file = file
+        self._stamp = _stamp(file)
         self.url = url
         """Where the keys came from; nothing secret."""
 
@@ -76,7 +77,7 @@ class Vault:
     @property
     def kids(self) -> tuple[str, ...]:
         """All names, the newest first."""
-        return tuple(self._by_kid)
+        return tuple(key.kid for key in self._keys)
 
     @classmethod
     def open(cls, url: str, environ: Mapping[str, str], cwd: Path) -> Vault:
@@ -91,7 +92,8 @@ class Vault:
         scheme, _, place = url.partition(":")
         match scheme:
             case "file" if place:
-                return cls(_parse(_read_private(locate(url, environ, cwd)), url), url)
+                path = locate(url, environ, cwd)
+                return cls(_parse(_read_private(path), url), url, file=path)
             case "env" if place:
                 text = environ.get(place, "")
                 if not text.strip():
@@ -115,10 +117,11 @@ class Vault:
             _write_new(path, key.line())
         except OSError as error:
             raise VaultError(f"the vault key {path} cannot be written: {error.strerror}") from None
-        return cls([key], url)
+        return cls([key], url, file=path)
 
     def seal(self, store_id: str, kind: str, owner: str, secret: Secret) -> Sealed:
         """Seal `secret` for the row (`kind`, `owner`) of that store."""
+        self._look_again()
         data_key = AESGCM.generate_key(256)
         box = _encrypt(data_key, secret.reveal().encode(), _bound("box", store_id, kind, owner))
         return Sealed(self.kid, self._wrap(data_key, store_id, kind, owner), box)
@@ -151,7 +154,10 @@ class Vault:
         return _encrypt(self._keys[0].material, data_key, _bound("key", store_id, kind, owner))
 
     def _unwrap(self, store_id: str, kind: str, owner: str, box: Sealed) -> bytes:
-        key = self._by_kid.get(box.kid)
+        key = self._key(box.kid)
+        if key is None:
+            self._look_again()
+            key = self._key(box.kid)
         if key is None:
             raise VaultError(
                 f"the key of {kind} {owner} is sealed under {box.kid}, and {self.url} holds {', '.join(self.kids)}",
@@ -166,6 +172,15 @@ class Vault:
                 hint="find the right key, or put a backup back: certbroker restore FILE",
             ) from None
 
+    def _key(self, kid: str) -> _Key | None:
+        return next((key for key in self._keys if key.kid == kid), None)
+
+    def _look_again(self) -> None:
+        """Another process may have rotated the keys since we read them: nothing is sealed under one that is going away."""
+        stamp = _stamp(self._file)
+        if self._file is not None and stamp != self._stamp:
+            self._keys, self._stamp = tuple(_parse(_read_private(self._file), self.url)), stamp
+
 
 def rotate(
     url: str,
@@ -176,6 +191,7 @@ def rotate(
     store_id: str,
     boxes: Callable[[], Boxes],
     replace: Callable[[str, str, Sealed, Sealed], bool],
+    alone: Callable[[], None] = lambda: None,
 ) -> tuple[Vault, int]:
     """A new vault key: written beside the old ones, every box rewrapped, the old ones removed. Only for `file:`.
 
@@ -183,8 +199,10 @@ def rotate(
     file holds several keys, no further one is made.
 
     Args:
-        boxes: all sealed rows; asked once more at the end, for rows that another run sealed meanwhile.
+        boxes: all sealed rows; asked until none is left under an old key, for other runs may seal meanwhile.
         replace: put the last argument in the place of the one before it; False if that is not there any more.
+        alone: raises while another run is at work, which may have sealed a box that it has not put down yet. The old keys
+            stay then, beside the new one, and the next rotation removes them. Runs that begin later use the new one.
 
     Returns:
         The vault with the new key alone, and how many boxes were rewrapped.
@@ -202,14 +220,26 @@ def rotate(
     if len(vault.kids) == 1:
         key = _new_key(now, vault.kids)
         _replace(path, "".join(one.line() for one in (key, *vault._keys)))
-        vault = Vault((key, *vault._keys), url)
-    rewrapped = 0
-    while stale := [(kind, owner, box) for kind, owner, box in boxes() if box.kid != vault.kid]:
-        for kind, owner, box in stale:
-            rewrapped += replace(kind, owner, box, vault.rewrap(store_id, kind, owner, box))
+        vault = Vault((key, *vault._keys), url, file=path)
+    rewrapped = _rewrap_all(vault, store_id, boxes, replace)
+    alone()
+    rewrapped += _rewrap_all(vault, store_id, boxes, replace)
     newest = vault._keys[0]
     _replace(path, newest.line())
-    return Vault([newest], url), rewrapped
+    return Vault([newest], url, file=path), rewrapped
+
+
+def _rewrap_all(
+    vault: Vault,
+    store_id: str,
+    boxes: Callable[[], Boxes],
+    replace: Callable[[str, str, Sealed, Sealed], bool],
+) -> int:
+    done = 0
+    while stale := [(kind, owner, box) for kind, owner, box in boxes() if box.kid != vault.kid]:
+        for kind, owner, box in stale:
+            done += replace(kind, owner, box, vault.rewrap(store_id, kind, owner, box))
+    return done
 
 
 def locate(url: str, environ: Mapping[str, str], cwd: Path) -> Path:
@@ -218,6 +248,17 @@ def locate(url: str, environ: Mapping[str, str], cwd: Path) -> Path:
     if scheme != "file" or not place:
         raise VaultError("only a vault key in a file is made here", hint='[vault] key = "file:PATH"')
     return cwd / expand(place, environ)
+
+
+def _stamp(path: Path | None) -> tuple[int, int] | None:
+    """Changes with every replacement of the file."""
+    if path is None:
+        return None
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
 
 
 def _credential(name: str, environ: Mapping[str, str]) -> Path:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from certbroker.errors import VaultError
+from certbroker.errors import LeaseHeld, VaultError
 from certbroker.secret import Sealed, Secret
 from certbroker.vault import Vault, rotate
 from tests.clock import START
@@ -209,18 +209,19 @@ def check(vault: Vault, rows: Rows) -> None:
 
 def test_rotation_rewraps_every_box_and_leaves_one_key(tmp_path: Path) -> None:
     old = make(tmp_path)
+    forgotten = of((tmp_path / "vault.key").read_text())
     rows = Rows(old, 5)
     before = dict(rows.boxes)
     vault, rewrapped = turn(tmp_path, rows)
     assert rewrapped == 5
-    assert vault.kid != old.kid
+    assert vault.kid != forgotten.kid
     assert Vault.open("file:vault.key", {}, tmp_path).kids == (vault.kid,)
     check(vault, rows)
     assert [box.box for box in rows.boxes.values()] == [box.box for box in before.values()]
     assert os.listdir(tmp_path) == ["vault.key"]  # noqa: PTH208 - names alone
     assert stat.S_IMODE((tmp_path / "vault.key").stat().st_mode) == 0o600
     with pytest.raises(VaultError, match="sealed under"):
-        old.check(STORE, rows.all())
+        forgotten.check(STORE, rows.all())
 
 
 @pytest.mark.parametrize("at", range(5))
@@ -243,7 +244,8 @@ def test_a_rotation_killed_anywhere_loses_nothing_and_goes_on(tmp_path: Path, at
 
 
 def test_a_key_sealed_by_another_run_meanwhile_is_rewrapped_too(tmp_path: Path) -> None:
-    old = make(tmp_path)
+    make(tmp_path)
+    old = of((tmp_path / "vault.key").read_text())  # the other run does not look at the file again in between
     rows = Rows(old, 2)
 
     def other_run() -> None:
@@ -254,6 +256,37 @@ def test_a_key_sealed_by_another_run_meanwhile_is_rewrapped_too(tmp_path: Path) 
     rows.meanwhile = other_run
     vault, rewrapped = turn(tmp_path, rows)
     assert rewrapped == 3
+    check(vault, rows)
+
+
+def test_a_run_that_read_the_old_key_goes_on_with_the_new_one(tmp_path: Path) -> None:
+    running = make(tmp_path)
+    rows = Rows(running, 2)
+    vault, _ = turn(tmp_path, rows)
+    sealed = running.seal(STORE, "version", "3", Secret("key 3"))
+    assert sealed.kid == vault.kid
+    check(Vault.open("file:vault.key", {}, tmp_path), rows)
+    late = Vault.open("file:vault.key", {}, tmp_path)
+    vault, _ = turn(tmp_path, rows)
+    assert late.unseal(STORE, "version", "0", rows.boxes["version", "0"]) == Secret("key 0")
+
+
+def test_while_another_run_is_at_work_the_old_key_stays_until_the_next_rotation(tmp_path: Path) -> None:
+    old = make(tmp_path)
+    rows = Rows(old, 3)
+    late = old.seal(STORE, "version", "9", Secret("key 9"))  # and not yet in the store
+
+    def busy() -> None:
+        raise LeaseHeld("certificate/main", "broker-1", 60)
+
+    with pytest.raises(LeaseHeld):
+        rotate("file:vault.key", {}, tmp_path, START, store_id=STORE, boxes=rows.all, replace=rows.replace, alone=busy)
+    both = Vault.open("file:vault.key", {}, tmp_path)
+    assert both.kids[1] == old.kids[-1]
+    assert both.check(STORE, rows.all()) == {both.kid: 3}
+    rows.boxes["version", "9"] = late
+    vault, rewrapped = turn(tmp_path, rows)
+    assert (vault.kid, rewrapped) == (both.kid, 1)
     check(vault, rows)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from certbroker.broker.desk import Desk
 from certbroker.config import default_vault
-from certbroker.errors import VaultError
+from certbroker.errors import LeaseHeld, VaultError
 from certbroker.vault import rotate
 
 
@@ -47,5 +47,17 @@ def rotate_keys(desk: Desk) -> KeyCheck:
             store_id=desk.store.id,
             boxes=desk.store.boxes,
             replace=desk.store.replace_box,
+            alone=lambda: _refuse_beside_others(desk),
         )
     return KeyCheck(url, vault.kid, rewrapped, rewrapped)
+
+
+def _refuse_beside_others(desk: Desk) -> None:
+    """A run that read the old vault key may be about to put down a key that it sealed under it."""
+    for other in desk.store.leases():
+        if other.name != "vault":
+            held = LeaseHeld(other.name, other.holder, 0.0)
+            held.hint = (
+                "the new vault key is in use; when that run is done, certbroker vault rotate removes the old one"
+            )
+            raise held

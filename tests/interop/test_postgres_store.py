@@ -34,13 +34,17 @@ def server() -> Iterator[Postgres]:
 
 
 @pytest.fixture
-def url(server: Postgres) -> str:
-    return server.database()
+def url(server: Postgres) -> Iterator[str]:
+    address = server.database()
+    yield address
+    server.drop(address)
 
 
 @pytest.fixture
-def other_url(server: Postgres) -> str:
-    return server.database()
+def other_url(server: Postgres) -> Iterator[str]:
+    address = server.database()
+    yield address
+    server.drop(address)
 
 
 def test_a_wrong_password_is_told_without_it(url: str, server: Postgres, clock: TestClock) -> None:
