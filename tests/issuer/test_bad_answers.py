@@ -75,7 +75,7 @@ def test_a_useless_answer_at_any_step_is_an_error_of_ours(tmp_path: Path, step: 
             assert at.store.unremoved() == []
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     step=st.sampled_from(STEPS),
     value=JSON,

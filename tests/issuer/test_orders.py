@@ -148,8 +148,7 @@ def test_a_check_makes_no_account_and_then_tells_which_one_it_is(scene: Scene) -
 # ---- what it costs -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("count", [1, 2, 5, 10, 25])
-@pytest.mark.parametrize("validation", [0.0, 3.0, 20.0])
+@pytest.mark.parametrize(("count", "validation"), [(1, 0.0), (2, 0.0), (2, 3.0), (2, 20.0), (10, 3.0), (25, 20.0)])
 def test_requests_for_pending_names_stay_in_the_budget(scene: Scene, count: int, validation: float) -> None:
     """2N + 6, and one a look, with at most 2 + log2(wait / 0.25 s) looks."""
     scene.at.issuer().account()
