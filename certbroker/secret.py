@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 import os
+import re
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
 
 COMMAND_SECONDS: Final = 30.0
 """How long a secret command may take."""
+
+_KEY_BODY: Final = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----(.*?)-----END", re.DOTALL)
+_BASE64: Final = re.compile(r"[A-Za-z0-9+/=]+")
+_KEY_PIECE: Final = 8
+"""Signs of a key that are enough to call a word a part of it: no word of a message has 48 bits in common by chance."""
 
 
 class Secret:
@@ -172,6 +178,25 @@ class SecretRef:
 
         words = {"type": "array", "items": {"type": "string"}, "minItems": 1}
         return {"oneOf": [one("env", {"type": "string"}), one("file", {"type": "string"}), one("command", words)]}
+
+
+def without_key(text: str, pem: str) -> str:
+    """`text` without any piece of the private keys in `pem` (which may be inside JSON), however it is cut or quoted.
+
+    A service that quotes what it could not read, or a program that prints what it was given, shows a key without its first line.
+    """
+    bodies = (body.replace("\\n", "") for body in _KEY_BODY.findall(pem))
+    known = {
+        whole[at : at + _KEY_PIECE]
+        for whole in ("".join(_BASE64.findall(body)) for body in bodies)
+        for at in range(len(whole) - _KEY_PIECE + 1)
+    }
+
+    def hide(found: re.Match[str]) -> str:
+        run = found.group()
+        return "…" if any(run[at : at + _KEY_PIECE] in known for at in range(len(run) - _KEY_PIECE + 1)) else run
+
+    return _BASE64.sub(hide, text) if known else text
 
 
 def expand(path: str, environ: Mapping[str, str]) -> str:

@@ -29,7 +29,7 @@ from certbroker.errors import (
     Unavailable,
     UsageError,
 )
-from certbroker.secret import Secret
+from certbroker.secret import Secret, without_key
 from certbroker.world import Clock, Network
 
 CONNECT_SECONDS: Final = 5.0
@@ -211,7 +211,7 @@ class Session:
             raise Unavailable(f"{self.service} cannot be reached ({type(error).__name__})") from None
         if 200 <= answer.status < 300 or answer.status in expect:
             return answer
-        raise self._error(method, path, answer)
+        raise self._error(method, path, answer, data or b"")
 
     def redact(self, text: str) -> str:
         """`text` without any of our credentials and without anything that looks like a private key."""
@@ -239,8 +239,9 @@ class Session:
         if wait:
             self.clock.sleep(wait)
 
-    def _error(self, method: str, path: str, answer: Answer) -> ProviderError:
-        said = self.redact(answer.explanation())[:DETAIL_CHARACTERS]
+    def _error(self, method: str, path: str, answer: Answer, sent: bytes) -> ProviderError:
+        told = without_key(answer.explanation(), sent.decode())
+        said = self.redact(told)[:DETAIL_CHARACTERS]
         quoted = f': "{said}"' if said else ""
         where = f"{method} {path}"
         status = answer.status

@@ -22,6 +22,7 @@ offered: it needs the account's key authorization. Unlike in certbot, a hook tha
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from typing import Any, ClassVar, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -126,7 +127,7 @@ class ExecSolver:
             said = done.words(hidden)
             ended = f"exit code {done.code}" if done.code > 0 else f"signal {-done.code}"
             raise Rejected(f"{what} ended with {ended} at {operation} of {name}" + (f': "{said}"' if said else ""))
-        return done.out
+        return _without(done.out, secrets.values())
 
     def _call(
         self, operation: Literal["present", "cleanup"], zone: str, name: str, value: str, handle: str
@@ -165,3 +166,11 @@ class ExecSolver:
                 hint='use style "lego" or "certbroker", which are told the whole name',
             )
         return name.removeprefix(CHALLENGE)
+
+
+def _without(output: str, secrets: Iterable[Secret]) -> str:
+    """A handle lies in the store in the clear: what a talkative program says of its secrets does not."""
+    for secret in secrets:
+        if len(secret.reveal()) > 7:
+            output = output.replace(secret.reveal(), "…")
+    return output

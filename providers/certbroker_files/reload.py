@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import IO, Final
 
 from certbroker.errors import Missing, Rejected, Unavailable
-from certbroker.secret import Secret
+from certbroker.secret import Secret, without_key
 
 WORDS: Final = 300
 """How many characters of its last line we repeat."""
@@ -74,13 +74,12 @@ def run(
 
 
 def _last(said: IO[bytes], key: Secret | None) -> str:
-    """Its last line, unless it holds a line of the key."""
+    """Its last line, without any part of the key."""
     said.seek(0, os.SEEK_END)
     said.seek(max(0, said.tell() - 4096))
     lines = [line for line in said.read().decode("utf-8", "replace").splitlines() if line.strip()]
     if not lines:
         return ""
-    last = "".join(character if character.isprintable() else " " for character in lines[-1])[:WORDS].strip()
-    if key is not None and any(piece and piece in last for piece in key.reveal().splitlines()):
-        return ""
+    line = without_key(lines[-1], key.reveal()) if key is not None else lines[-1]
+    last = "".join(character if character.isprintable() else " " for character in line)[:WORDS].strip()
     return f': "{last}"'
