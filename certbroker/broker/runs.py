@@ -19,12 +19,15 @@ from certbroker.errors import CertbrokerError, UsageError
 from certbroker.issuer import OrderRequest
 from certbroker.model import Assignment, Certificate, Phase, Version
 from certbroker.plan import Selection
-from certbroker.store import DueRow
+from certbroker.store import DueRow, TakenIn
 
 BATCH = 200
 """Certificates reconciled together: bounds memory and the time until the first is served."""
 
 CHECK_EVERY = timedelta(hours=24)
+
+ASKED_BY_ITSELF = frozenset({"target", "solver", "issuer", "edge"})
+"""Kinds of findings that `renew` keeps up to date, so that one that is mended goes by itself."""
 
 
 @dataclass
@@ -102,7 +105,7 @@ def push(
         chosen = [desk.certificate(name) for name in names] or [
             c for c in desk.config.certificates.values() if not targets or any(c.names_on(t) for t in targets)
         ]
-        selection = Selection(order=False, targets=frozenset(targets) or None, ignore_backoff=True, yes=yes)
+        selection = Selection(order=False, targets=frozenset(targets) or None, ignore_backoff=True, yes=yes, heal=True)
         return _report(run, _reconcile(desk, chosen, selection), [])
 
 
@@ -113,24 +116,23 @@ def take_in(desk: Desk) -> None:
         return
     certificates = {c.name: _certificate_data(c, config) for c in config.certificates.values()}
     targets = {t.name: _target_data(t) for t in config.targets.values()}
-    taken = store.take_in(desk.world.host, config.file, config.digest, certificates, targets)
     now = desk.world.clock.now()
-    changed_targets = {*taken.added.get("target", ()), *taken.changed.get("target", ())}
-    due = {*taken.added.get("certificate", ()), *taken.changed.get("certificate", ())}
-    due |= {c.name for c in config.certificates.values() if any(a.target in changed_targets for a in c.assignments)}
-    rows = [DueRow("certificate", name, now) for name in sorted(due)]
-    known = {row.subject for row in store.due_of("check")}
-    wanted = {f"target/{name}" for name in config.targets} | {f"solver/{name}" for name in config.solvers}
-    wanted |= {f"issuer/{issuer}" for c in config.certificates.values() for issuer in c.issuers[:1]}
-    rows += [DueRow("check", subject, now + CHECK_EVERY) for subject in sorted(wanted - known)]
-    if not any(row.kind == "prune" for row in store.due_of("prune")):
-        rows.append(DueRow("prune", "store", now + CHECK_EVERY))
-    store.set_due(rows)
-    for subject in known - wanted:
+    checked = {row.subject for row in store.due_of("check")}
+    to_check = {f"target/{name}" for name in config.targets} | {f"solver/{name}" for name in config.solvers}
+    to_check |= {f"issuer/{issuer}" for c in config.certificates.values() for issuer in c.issuers[:1]}
+    later = [DueRow("check", subject, now + CHECK_EVERY) for subject in sorted(to_check - checked)]
+    if all(row.subject != "store" for row in store.due_of("prune")):
+        later.append(DueRow("prune", "store", now + CHECK_EVERY))
+
+    def due(taken: TakenIn) -> Sequence[DueRow]:
+        touched = {*taken.added["target"], *taken.changed["target"]}
+        names = {*taken.added["certificate"], *taken.changed["certificate"]}
+        names |= {c.name for c in config.certificates.values() if any(a.target in touched for a in c.assignments)}
+        return [*(DueRow("certificate", name, now) for name in sorted(names)), *later]
+
+    store.take_in(desk.world.host, config.file, config.digest, certificates, targets, due=due)
+    for subject in checked - to_check:
         store.clear_due("check", subject)
-    for name in taken.gone.get("certificate", ()):
-        store.clear_due("certificate", name)
-        store.clear_due("observe", name)
 
 
 def _certificate_data(certificate: Certificate, config: Config) -> dict[str, Any]:
@@ -341,6 +343,8 @@ def _troubles(desk: Desk, done: Sequence[Done]) -> tuple[Trouble, ...]:
                 ),
             )
     for finding in store.findings(state="fail"):
+        if finding.kind not in ASKED_BY_ITSELF:
+            continue  # only `check` asks again; `status` shows it with its date
         found.setdefault(
             (finding.kind, finding.what),
             Trouble(

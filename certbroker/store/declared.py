@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from certbroker.events import Event
 from certbroker.model import JsonObject
 from certbroker.store import schema
 from certbroker.store.engine import upsert
 from certbroker.store.history import History
-from certbroker.store.rows import TakenIn, plain
+from certbroker.store.rows import DueRow, TakenIn, plain
 
 
 class Declared(History):
@@ -33,8 +33,14 @@ class Declared(History):
         certificates: Mapping[str, JsonObject],
         targets: Mapping[str, JsonObject],
         events: Sequence[Event] = (),
+        due: Callable[[TakenIn], Sequence[DueRow]] = lambda taken: (),
     ) -> TakenIn:
-        """Make this file what is declared. What left it is kept as an orphan; what comes back counts as added."""
+        """Make this file what is declared. What left it is kept as an orphan; what comes back counts as added.
+
+        Args:
+            due: what is due because of it. Called inside the transaction, so it must not use the store: a run that dies
+                cannot have taken in a certificate that is then never due. What left the file is not due any more.
+        """
         now = self.now()
         table = schema.declared
         given = {
@@ -60,7 +66,15 @@ class Declared(History):
                     rows.append({"kind": kind, "name": name, "data": row.data, "gone": now})
             upsert(connection, table, rows)
             upsert(connection, schema.host, [{"host": host, "digest": digest, "file": file, "at": now}])
-        return TakenIn(added=_by_kind(added), changed=_by_kind(changed), gone=_by_kind(gone))
+            taken = TakenIn(added=_by_kind(added), changed=_by_kind(changed), gone=_by_kind(gone))
+            upsert(connection, schema.due, [{"kind": d.kind, "subject": d.subject, "at": d.at} for d in due(taken)])
+            for name in taken.gone["certificate"]:
+                connection.execute(
+                    delete(schema.due).where(
+                        schema.due.c.kind.in_(("certificate", "observe")), schema.due.c.subject == name
+                    )
+                )
+        return taken
 
     def declared(self, kind: str, name: str) -> JsonObject | None:
         """What the file says, or last said, about a "certificate" or "target"."""

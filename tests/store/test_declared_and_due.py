@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from certbroker.events import Checked, RunStarted
 from certbroker.model import KeyType, Phase
-from certbroker.store import DeploymentRow, DueRow, SeenRow, Store
+from certbroker.store import DeploymentRow, DueRow, SeenRow, Store, TakenIn
 from tests.clock import START, TestClock
 from tests.store.fixtures import add, draft
 
@@ -36,6 +36,16 @@ def test_what_comes_back_is_added_and_no_orphan(store: Store) -> None:
     assert store.take_in("h", "f", "3", {}, {}).gone["certificate"] == ()
     assert store.take_in("h", "f", "4", {"a": {"n": 1}}, {}).added["certificate"] == ("a",)
     assert store.orphans() == []
+
+
+def test_what_is_due_because_of_a_file_is_taken_in_with_it_and_what_left_is_not_due(store: Store) -> None:
+    def due(taken: TakenIn) -> list[DueRow]:
+        return [DueRow(kind, name, START) for name in taken.added["certificate"] for kind in ("certificate", "observe")]
+
+    store.take_in("h", "f", "1", {"a": {}, "b": {}}, {}, due=due)
+    assert [row.subject for row in store.due(START, kind="certificate")] == ["a", "b"]
+    store.take_in("h", "f", "2", {"a": {}}, {}, due=due)
+    assert [(row.kind, row.subject) for row in store.due(START)] == [("certificate", "a"), ("observe", "a")]
 
 
 def test_only_what_is_due_is_told_oldest_first(store: Store) -> None:
