@@ -90,7 +90,7 @@ def backup(ctx: click.Context, file: str) -> int:
 
     world: World = ctx.find_root().obj
     config = broker.read_config(world, ctx.find_root().meta.get("certbroker.config"))
-    store = broker.open_store(world, config)
+    store = ctx.with_resource(broker.open_store(world, config))
     path = broker.home_path(world, file)
     store_backup.dump(store, path)
     paper = Paper(world)
@@ -110,7 +110,9 @@ def restore(ctx: click.Context, file: str) -> int:
 
     world: World = ctx.find_root().obj
     config = broker.read_config(world, ctx.find_root().meta.get("certbroker.config"))
-    store = store_backup.load(broker.home_path(world, file), broker.store_url(world, config), world.clock)
+    store = ctx.with_resource(
+        store_backup.load(broker.home_path(world, file), broker.store_url(world, config), world.clock)
+    )
     paper = Paper(world)
     paper.line(
         f"restored store {store.id} from {file}; certbroker vault check tells whether the vault key here opens it"

@@ -75,7 +75,7 @@ def status(ctx: click.Context, as_json: bool) -> int:
 
     world: World = ctx.find_root().obj
     config = broker.read_config(world, ctx.find_root().meta.get("certbroker.config"))
-    store = broker.open_store(world, config)
+    store = ctx.with_resource(broker.open_store(world, config))
     found = broker.status(store, config, world.clock.now())
     paper = Paper(world)
     if as_json:
@@ -123,7 +123,9 @@ def history(ctx: click.Context, certificate: str | None, target: str | None, lim
 
     world: World = ctx.find_root().obj
     config = broker.read_config(world, ctx.find_root().meta.get("certbroker.config"))
-    rows = broker.open_store(world, config).history(certificate=certificate, target=target, limit=limit)
+    rows = ctx.with_resource(broker.open_store(world, config)).history(
+        certificate=certificate, target=target, limit=limit
+    )
     paper = Paper(world)
     if as_json:
         paper.json({"history": list(reversed(rows))})
@@ -146,7 +148,8 @@ def explain(ctx: click.Context, name: str, as_json: bool) -> int:
 
     world: World = ctx.find_root().obj
     config = broker.read_config(world, ctx.find_root().meta.get("certbroker.config"))
-    lines = broker.explain(broker.open_store(world, config), config, name, world.clock.now())
+    store = ctx.with_resource(broker.open_store(world, config))
+    lines = broker.explain(store, config, name, world.clock.now())
     paper = Paper(world)
     if as_json:
         paper.json({"name": name, "lines": lines})

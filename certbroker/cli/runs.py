@@ -32,14 +32,16 @@ class Seconds(click.ParamType[float]):
 
 
 def desk_of(ctx: click.Context) -> Desk:
-    """The desk of this command line, with the listeners it asked for."""
+    """The desk of this command line, with the listeners it asked for. Its store is closed when the command ends."""
     from certbroker.broker import open_desk
     from certbroker.telemetry import Story, fan_out
 
     world: World = ctx.find_root().obj
     verbose = ctx.find_root().meta.get("certbroker.verbose", 0)
     listeners = [Story(world.stderr)] if verbose else []
-    return open_desk(world, ctx.find_root().meta.get("certbroker.config"), fan_out(listeners))
+    desk = open_desk(world, ctx.find_root().meta.get("certbroker.config"), fan_out(listeners))
+    ctx.with_resource(desk.store)
+    return desk
 
 
 def tell(ctx: click.Context, report: Report, *, as_json: bool) -> int:

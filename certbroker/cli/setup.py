@@ -56,7 +56,7 @@ def init(
         option = _write_files(world, paper, option, names, targets, solvers, agree_to_terms=agree_to_terms)
     elif targets or solvers:
         raise UsageError("init needs the DNS names", hint="certbroker init example.com '*.example.com' --target fastly")
-    return _make_places(world, paper, option, wrote=bool(names))
+    return _make_places(ctx, world, paper, option, wrote=bool(names))
 
 
 def _write_files(
@@ -110,15 +110,16 @@ def _write_files(
     return str(path)
 
 
-def _make_places(world: World, paper: Paper, option: str | None, *, wrote: bool) -> int:
+def _make_places(ctx: click.Context, world: World, paper: Paper, option: str | None, *, wrote: bool) -> int:
     from certbroker import broker
     from certbroker.config import default_vault
     from certbroker.vault import Vault
 
+    world: World = ctx.find_root().obj
     config = broker.read_config(world, option)
     file = broker.sqlite_file(broker.store_url(world, config))
     fresh = file is not None and not file.exists()
-    store = broker.open_store(world, config, create=True)
+    store = ctx.with_resource(broker.open_store(world, config, create=True))
     if fresh:
         paper.line(f" made    {file!s:<30} what is known; private keys in it are sealed")
     url = config.vault or default_vault(world.environ)
@@ -139,7 +140,6 @@ def _make_places(world: World, paper: Paper, option: str | None, *, wrote: bool)
             made = True
     else:
         Vault.open(url, world.environ, config.path.parent)
-    store.close()
     if made:
         paper.line()
         paper.line(
@@ -183,7 +183,7 @@ def where(ctx: click.Context, as_json: bool) -> int:
     url = broker.store_url(world, config)
     file = broker.sqlite_file(url)
     there = file is None or file.exists()
-    store = broker.open_store(world, config) if there else None
+    store = ctx.with_resource(broker.open_store(world, config)) if there else None
     accounts = []
     if store is not None:
         for issuer in config.issuers.values():
