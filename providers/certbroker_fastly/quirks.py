@@ -42,6 +42,8 @@ class Quirks:
     """The activation of a Fastly-managed certificate can be moved to an uploaded one."""
     list_lag: int = 0
     """So many reads of each listing after a write show it as it was before."""
+    filters: bool = True
+    """Filters of listings work; if not they are ignored, as those are that Fastly does not know."""
     read_only: bool = False
     """Every write is refused with 403 while reads work."""
     plain_401: bool = False

@@ -64,18 +64,26 @@ class Reads:
                 return said(200, {"data": answers.subscription_row(subscription)})
         return no_route()
 
+    def _filter(self, request: Request, name: str, operator: str = "") -> str | None:
+        """The value to filter by; None for all."""
+        if not self.quirks.filters or "application/vnd.api+json" not in request.headers.get("Accept", ""):
+            return None
+        return request.one(f"filter[{name}]" + (f"[{operator}]" if operator else "")) or None
+
     def _keys(self, request: Request) -> Response:
         keys = list(self.shown.keys.values())
-        if _filter(request, "in_use") == "false":
+        if self._filter(request, "in_use") == "false":
             keys = [key for key in keys if not self.shown.key_in_use(key)]
         return listing(request, [answers.key_row(key, self.quirks) for key in keys], None, links=False)
 
     def _certificates(self, request: Request) -> Response:
         shown = self.shown
         found = list(shown.custom())
-        found = _if(found, _filter(request, "in_use"), lambda c, v: shown.certificate_in_use(c) == (v == "true"))
-        found = _if(found, _filter(request, "not_after", "lte"), lambda c, v: f"{c.leaf.not_valid_after_utc:%F}" <= v)
-        found = _if(found, _filter(request, "tls_domains.id"), lambda c, v: v in c.names)
+        found = _if(found, self._filter(request, "in_use"), lambda c, v: shown.certificate_in_use(c) == (v == "true"))
+        found = _if(
+            found, self._filter(request, "not_after", "lte"), lambda c, v: f"{c.leaf.not_valid_after_utc:%F}" <= v
+        )
+        found = _if(found, self._filter(request, "tls_domains.id"), lambda c, v: v in c.names)
         rows = [answers.certificate_row(each) for each in _sorted(request, found)]
         included = None
         if "tls_activations" in _included(request):
@@ -88,9 +96,9 @@ class Reads:
     def _activations(self, request: Request) -> Response:
         shown = self.shown
         found = list(shown.activations.values())
-        found = _if(found, _filter(request, "tls_certificate.id"), lambda a, v: a.certificate == v)
-        found = _if(found, _filter(request, "tls_configuration.id"), lambda a, v: a.configuration == v)
-        found = _if(found, _filter(request, "tls_domain.id"), lambda a, v: a.domain == v)
+        found = _if(found, self._filter(request, "tls_certificate.id"), lambda a, v: a.certificate == v)
+        found = _if(found, self._filter(request, "tls_configuration.id"), lambda a, v: a.configuration == v)
+        found = _if(found, self._filter(request, "tls_domain.id"), lambda a, v: a.domain == v)
         wanted = _included(request)
         included: list[Row] = []
         if "tls_certificate" in wanted:
@@ -107,7 +115,7 @@ class Reads:
     def _configurations(self, request: Request) -> Response:
         found = _if(
             list(self.shown.configurations.values()),
-            _filter(request, "bulk"),
+            self._filter(request, "bulk"),
             lambda c, v: c.bulk == (v == "true"),
         )
         with_records = "dns_records" in _included(request)
@@ -118,10 +126,10 @@ class Reads:
     def _domains(self, request: Request) -> Response:
         shown = self.shown
         found = [answers.domain_row(name, shown) for name in shown.domains()]
-        in_use = _filter(request, "in_use")
+        in_use = self._filter(request, "in_use")
         found = _if(found, in_use, lambda d, v: bool(_ids(d, "tls_activations")) == (v == "true"))
         for kind in ("tls_certificates", "tls_subscriptions"):
-            found = [d for d in found if (v := _filter(request, f"{kind}.id")) is None or v in _ids(d, kind)]
+            found = [d for d in found if (v := self._filter(request, f"{kind}.id")) is None or v in _ids(d, kind)]
         if request.one("sort") == "-id":
             found.reverse()
         wanted = _included(request)
@@ -133,8 +141,8 @@ class Reads:
 
     def _bulks(self, request: Request) -> Response:
         found = list(self.shown.bulks())
-        found = _if(found, _filter(request, "tls_domain.id"), lambda c, v: v in c.names)
-        found = _if(found, _filter(request, "tls_domains.id", "match"), lambda c, v: any(v in n for n in c.names))
+        found = _if(found, self._filter(request, "tls_domain.id"), lambda c, v: v in c.names)
+        found = _if(found, self._filter(request, "tls_domains.id", "match"), lambda c, v: any(v in n for n in c.names))
         return listing(request, [answers.bulk_row(each) for each in _sorted(request, found)], None, links=True)
 
     def _mutuals(self, request: Request) -> Response:
@@ -155,13 +163,6 @@ _LISTINGS: dict[str, Callable[[Reads, Request], Response]] = {
     "mutual_authentications": Reads._mutuals,
     "subscriptions": Reads._subscriptions,
 }
-
-
-def _filter(request: Request, name: str, operator: str = "") -> str | None:
-    if "application/vnd.api+json" not in request.headers.get("Accept", ""):
-        return None
-    found = request.one(f"filter[{name}]" + (f"[{operator}]" if operator else ""))
-    return found or None
 
 
 def _if(found: Sequence[T], value: str | None, fits: Callable[[T, str], bool]) -> list[T]:
