@@ -115,7 +115,6 @@ def _make_places(ctx: click.Context, world: World, paper: Paper, option: str | N
     from certbroker.config import default_vault
     from certbroker.vault import Vault
 
-    world: World = ctx.find_root().obj
     config = broker.read_config(world, option)
     file = broker.sqlite_file(broker.store_url(world, config))
     fresh = file is not None and not file.exists()
