@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from certbroker import keys
-from certbroker.model import Assignment, Bundle, Keep, Live, Outcome
+from certbroker.errors import ProviderError
+from certbroker.model import Assignment, Bundle, Failed, Keep, Live, Outcome
 from certbroker.secret import Secret
 from certbroker.testkit.bundles import NOW, ToyCA, default_ca, make_bundle
 from certbroker.testkit.line import Line
@@ -79,6 +80,15 @@ def make_fastly(quirks: Quirks | None = None, **more: Any) -> Fastly:
 def version(number: int = 1, names: tuple[str, ...] = NAMES, **more: Any) -> Bundle:
     """A new version with a key of its own."""
     return make_bundle(names, number=number, **more)
+
+
+def failure(outcome: Outcome) -> ProviderError:
+    assert isinstance(outcome, Failed)
+    return outcome.error
+
+
+def serves(fastly: Fastly, bundle: Bundle, *names: str) -> bool:
+    return {fastly.served(name) for name in names or NAMES} == {bundle.fingerprint}
 
 
 def fastlys_own(name: str) -> tuple[str, Secret]:
