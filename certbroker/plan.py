@@ -37,6 +37,8 @@ class DeploymentFacts:
     try_again: datetime | None = None
     deadline: datetime | None = None
     why: str | None = None
+    drifted: bool = False
+    """It was committed, and the last look saw something else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,8 @@ class Selection:
     ignore_backoff: bool = False
     yes: bool = False
     """The owner agreed to replace what is not ours."""
+    heal: bool = False
+    """`push`: also what drifted; `renew` only shows it."""
     store_id: str = ""
 
 
@@ -262,8 +266,9 @@ def _pushes(facts: Facts, selection: Selection, target: TargetFacts, orders: Map
             push.append(name)
         elif known.phase in (Phase.PUSHED, Phase.VERIFYING):
             verify.append(name)
-        elif known.phase in (Phase.COMMITTED, Phase.DELIVERED):
-            continue
+        elif known.phase.settled:
+            if known.drifted and selection.heal:
+                push.append(name)
         elif known.try_again and known.try_again > facts.now and not selection.ignore_backoff:
             held.append(known)
         else:
@@ -312,6 +317,8 @@ def _why_push(target: TargetFacts, names: tuple[str, ...], version: Version | No
         phases = {d.phase for d in known if d.version_id == version.id}
         if Phase.WAITING in phases:
             return "waited for a record"
+        if any(d.drifted for d in known):
+            return "served something else when last looked at"
         return "the last push did not arrive"
     if known:
         return "serves the version before"

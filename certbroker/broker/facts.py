@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from certbroker.broker.desk import Desk
 from certbroker.errors import ProviderError
 from certbroker.model import Assignment, Certificate, KeyType, Live, Phase, Version
@@ -12,8 +14,11 @@ Looked = dict[tuple[str, str], dict[str, Live] | str]
 """What (certificate, target) said in this run, or why it could not be asked: one inspection a run."""
 
 
-def gather(desk: Desk, certificate: Certificate, looked: Looked, *, look: bool) -> Facts:
-    """Everything the store knows about `certificate`; with `look`, the targets that have something open are asked."""
+def gather(desk: Desk, certificate: Certificate, looked: Looked, *, look: bool, heal: bool = False) -> Facts:
+    """Everything the store knows about `certificate`; with `look`, the targets that have something open are asked.
+
+    `heal`: what drifted counts as open.
+    """
     config = desk.config
     known = desk.store.variants(certificate.name)
     variants: dict[KeyType, VariantFacts] = {}
@@ -30,8 +35,10 @@ def gather(desk: Desk, certificate: Certificate, looked: Looked, *, look: bool) 
             open_order=desk.store.open_order(certificate.name, key_type, rehearsal=False) is not None,
         )
     rows = desk.store.deployments(certificate.name)
+    versions = {each.wanted.id: each.wanted for each in variants.values() if each.wanted}
+    strange = _strange(desk, certificate, versions, rows) if heal else frozenset()
     targets = {
-        assignment.target: _target(desk, certificate, assignment, variants, rows, looked, look=look)
+        assignment.target: _target(desk, certificate, assignment, variants, rows, looked, look=look, strange=strange)
         for assignment in certificate.assignments
     }
     return Facts(
@@ -54,6 +61,7 @@ def _target(
     looked: Looked,
     *,
     look: bool,
+    strange: frozenset[tuple[str, str]],
 ) -> TargetFacts:
     settings = desk.config.targets[assignment.target]
     traits = desk.target(assignment.target).traits
@@ -67,7 +75,10 @@ def _target(
         )
         if mine:
             row = mine[-1]
-            deployments[name] = DeploymentFacts(row.version_id, row.phase, row.try_again, row.deadline, row.why)
+            drifted = (assignment.target, name) in strange
+            deployments[name] = DeploymentFacts(
+                row.version_id, row.phase, row.try_again, row.deadline, row.why, drifted
+            )
     live: dict[str, Live] | None = None
     trouble = None
     if look and _open(assignment, wanted, deployments):
@@ -84,13 +95,29 @@ def _target(
     )
 
 
+def _strange(
+    desk: Desk, certificate: Certificate, wanted: Mapping[int, Version], rows: Sequence[DeploymentRow]
+) -> frozenset[tuple[str, str]]:
+    """(target, name) that are committed, and at which the last look saw an edge serve something else."""
+    prints = {
+        (row.target, row.name): wanted[row.version_id].fingerprint
+        for row in rows
+        if row.version_id in wanted and row.phase is Phase.COMMITTED
+    }
+    return frozenset(
+        (look.target, look.name)
+        for look in desk.store.seen(certificate.name)
+        if look.verdict != "unreachable" and prints.get((look.target, look.name), look.fingerprint) != look.fingerprint
+    )
+
+
 def _open(assignment: Assignment, wanted: Version | None, deployments: dict[str, DeploymentFacts]) -> bool:
     """Whether anything is left to do there (then the platform is asked first)."""
     if wanted is None:
         return True
     for name in assignment.names:
         known = deployments.get(name)
-        if known is None or known.version_id != wanted.id:
+        if known is None or known.version_id != wanted.id or known.drifted:
             return True
         if not known.phase.settled and known.phase not in (Phase.PUSHED, Phase.VERIFYING):
             return True

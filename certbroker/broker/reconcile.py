@@ -19,7 +19,7 @@ from typing import Final, TypeVar
 from certbroker import events, policy
 from certbroker.broker.desk import Desk
 from certbroker.broker.facts import Looked, gather
-from certbroker.errors import CertbrokerError, LeaseHeld, RateLimited, StoreError, VaultError
+from certbroker.errors import CertbrokerError, LeaseHeld, StoreError, VaultError
 from certbroker.issuer import OrderRequest
 from certbroker.model import Assignment, Certificate, Version
 from certbroker.plan import Hold, Order, Plan, Push, Selection, Verify, plan
@@ -121,13 +121,14 @@ class Reconciler:
 
     def _plan(self, certificate: Certificate, *, order: bool) -> Plan:
         s = self._selection
-        facts = gather(self._desk, certificate, self._looked, look=True)
+        facts = gather(self._desk, certificate, self._looked, look=True, heal=s.heal)
         chosen = Selection(
             order=s.order and order,
             by_hand=s.by_hand if order else None,
             targets=s.targets,
             ignore_backoff=s.ignore_backoff,
             yes=s.yes,
+            heal=s.heal,
             store_id=self._desk.store.id,
         )
         return plan(facts, chosen)
@@ -225,7 +226,7 @@ class Reconciler:
         done.order_errors.append(result)
         store = self._desk.store
         failures = store.variant(order.certificate, order.key_type).failures + 1
-        wait = policy.order_backoff(failures, result.retry_after if isinstance(result, RateLimited) else None)
+        wait = policy.order_backoff(failures, result.retry_after)
         again = self._desk.world.clock.now() + wait
         event = events.OrderFailed(
             at=self._desk.world.clock.now(),
@@ -271,6 +272,7 @@ class Reconciler:
                 done.verified.append(name)
             else:
                 before = self._looked.get((certificate, name))
+                self._look_back(name, certificate)
                 try:
                     saga.push(
                         target,
@@ -296,19 +298,40 @@ class Reconciler:
         if moment is None:
             moment = now + self._desk.config.every
         rows = [DueRow("certificate", certificate.name, max(moment, now))]
-        if any(facts.variants[key].wanted for key in certificate.keys):
+        done = self._done[certificate.name]
+        if done.pushed or done.verified:
             rows.append(DueRow("observe", certificate.name, now + OBSERVE))
         store = self._desk.store
         wanted = {v.wanted.id for v in facts.variants.values() if v.wanted}
         for assignment in certificate.assignments:
             here = facts.targets[assignment.target].deployments
             mine = [here[name] for name in assignment.names if name in here]
-            if assignment.target in self._done[certificate.name].pushed and all(
+            if assignment.target in (*done.pushed, *done.verified) and all(
                 d.phase.settled and d.version_id in wanted for d in mine
             ):
-                grace = self._desk.target(assignment.target).traits.prune_grace
-                rows.append(DueRow("prune", f"{assignment.target}/{certificate.name}", now + grace))
+                rows.append(self._prune(assignment.target, certificate.name))
+                self._settle("edge", f"{certificate.name} → {assignment.target}", "seen to serve what is wanted")
+        if done.ordered:
+            for kind in ("dns", "caa"):
+                self._settle(kind, certificate.name, "an order went through")
         store.set_due(rows)
+
+    def _prune(self, target: str, certificate: str) -> DueRow:
+        """When that target is searched for what nobody uses any more: a grace time from now."""
+        grace = self._desk.target(target).traits.prune_grace
+        return DueRow("prune", f"{target}/{certificate}", self._desk.world.clock.now() + grace)
+
+    def _look_back(self, target: str, certificate: str) -> None:
+        """Written before the push: a run that dies during it, or right after its commit, is looked after all the same."""
+        now = self._desk.world.clock.now()
+        self._desk.store.set_due([self._prune(target, certificate), DueRow("observe", certificate, now + OBSERVE)])
+
+    def _settle(self, kind: str, name: str, what: str) -> None:
+        """A finding that this run has proven wrong is not left to stand until somebody checks again."""
+        if any(finding.kind == kind and finding.name == name for finding in self._desk.store.findings(state="fail")):
+            event = events.Checked(at=self._desk.world.clock.now(), subject=f"{kind}/{name}", state="ok", what=what)
+            self._desk.store.put_finding(kind, name, "ok", what, events=[event])
+            self._desk.emit(event)
 
     def _each(self, items: Sequence[T], work: Callable[[T], R], certificates: Callable[[T], Sequence[str]]) -> list[R]:
         """In parallel; one that meets a bug of ours does not stop the others (its certificates are marked)."""

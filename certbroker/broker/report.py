@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from certbroker.model import Phase
+from certbroker.model import Phase, Version
 from certbroker.store import DeploymentRow, SeenRow, Store
 
 
@@ -97,18 +97,21 @@ def worst(states: Sequence[State]) -> State:
 
 
 def target_line(
-    target: str, rows: Sequence[DeploymentRow], looks: Sequence[SeenRow], label: str, seconds: float | None
+    target: str, rows: Sequence[DeploymentRow], looks: Sequence[SeenRow], version: Version, seconds: float | None
 ) -> Line:
     """One target of one certificate: its names share a line while they share a phase; the worst phase leads."""
     state = worst([PHASE_STATE[row.phase] for row in rows])
     phases = Counter(row.phase for row in rows)
+    label = version.label
     if set(phases) == {Phase.COMMITTED}:
         names = {row.name for row in rows}
-        edges = [
+        seen = [
             look for look in looks if look.target == target and look.name in names and look.verdict != "unreachable"
         ]
-        distinct = {look.edge for look in edges}
-        return Line(state, target, f"{len(distinct)} of {len(distinct)} edges serve {label}", seconds)
+        edges = {look.edge for look in seen}
+        wrong = {look.edge for look in seen if look.fingerprint != version.fingerprint}
+        text = f"{len(edges - wrong)} of {len(edges)} edges serve {label}"
+        return Line(State.FAIL if wrong else state, target, text, seconds)
     if set(phases) == {Phase.DELIVERED}:
         return Line(state, target, f"{label} delivered; nobody can look", seconds)
     leading = [row for row in rows if PHASE_STATE[row.phase] is state]

@@ -64,7 +64,11 @@ def renew(
         notes = (
             []
             if names
-            else [*due_checks(desk), *observe(desk, skip={d.certificate for d in done}), *_housekeeping(desk)]
+            else [
+                *due_checks(desk),
+                *observe(desk, skip={d.certificate for d in done if d.pushed or d.verified}),
+                *_housekeeping(desk),
+            ]
         )
         return _report(run, done, notes)
 
@@ -225,9 +229,13 @@ def _rehearse(run: Run, certificate: Certificate) -> Report:
 
 
 def _housekeeping(desk: Desk) -> list[Line]:
-    """What is pruned: old rows of the store, and at each target what nobody uses any more."""
+    """What is swept: proofs of orders that are over, old rows of the store, at each target what nobody uses any more."""
     store, now = desk.store, desk.world.clock.now()
     lines = []
+    under_way = {order.id for order in store.open_orders()}
+    if left := [row for row in store.unremoved("challenge") if row.order_id not in under_way]:
+        for record, error in desk.challenges().remove(left, store, desk.emit):
+            lines.append(Line(State.WARN, record.solver, f"the record {record.name} stays for now: {error.what}"))
     for row in store.due(now, kind="prune"):
         if row.subject == "store":
             store.prune(now, keep_versions=desk.config.keep_versions)
@@ -242,19 +250,21 @@ def _prune_target(desk: Desk, row: DueRow) -> list[Line]:
     target_name, _, certificate_name = row.subject.partition("/")
     certificate = desk.config.certificates.get(certificate_name)
     names = certificate.names_on(target_name) if certificate else ()
-    desk.store.clear_due("prune", row.subject)
     if certificate is None or not names:
+        desk.store.clear_due("prune", row.subject)
         return []
     rows = [d for d in desk.store.deployments(certificate_name) if d.target == target_name]
     wanted = {v.wanted.id for v in desk.store.variants(certificate_name).values() if v.wanted}
     if any(not d.phase.settled for d in rows if d.version_id in wanted):
-        return []  # its commit sets this due again
+        desk.store.set_due([replace(row, at=desk.world.clock.now() + CHECK_EVERY)])
+        return []
     keep = desk.store.kept_fingerprints(certificate_name, target_name)
     try:
         desk.saga.prune(desk.target(target_name), Assignment(certificate_name, target_name, names), keep)
     except CertbrokerError as error:
         desk.store.set_due([replace(row, at=desk.world.clock.now() + CHECK_EVERY)])
         return [Line(State.WARN, target_name, f"left old objects in place: {error.what}")]
+    desk.store.clear_due("prune", row.subject)
     return []
 
 
@@ -264,7 +274,7 @@ def _prune_target(desk: Desk, row: DueRow) -> list[Line]:
 def _report(run: Run, done: Sequence[Done], notes: Sequence[Line]) -> Report:
     """From state, not from memory: what the store says now decides the sentence and the exit code."""
     desk = run.desk
-    entries = tuple(_entry(desk, d) for d in done if not d.held_by)
+    entries = tuple(entry for d in done if not d.held_by and (entry := _entry(desk, d)).lines)
     troubles = _troubles(desk, done)
     held = [d for d in done if d.held_by]
     failed = any(not trouble.wait for trouble in troubles)
@@ -308,10 +318,8 @@ def _entry(desk: Desk, done: Done) -> Entry:
     for target in dict.fromkeys((*done.pushed, *done.verified, *(h.target for h in done.holds if h.target))):
         mine = [row for row in rows if row.target == target and row.version_id in wanted]
         if mine:
-            label = wanted[mine[0].version_id].label
-            lines.append(target_line(target, mine, looks, label, done.seconds.get(target)))
-    heading = done.why[0] if done.why else ("" if lines else "nothing to do")
-    return Entry(done.certificate, heading, tuple(lines))
+            lines.append(target_line(target, mine, looks, wanted[mine[0].version_id], done.seconds.get(target)))
+    return Entry(done.certificate, done.why[0] if done.why else "", tuple(lines))
 
 
 def _troubles(desk: Desk, done: Sequence[Done]) -> tuple[Trouble, ...]:
@@ -354,6 +362,11 @@ def _troubles(desk: Desk, done: Sequence[Done]) -> tuple[Trouble, ...]:
             ),
         )
     for d in done:
+        for hold in d.holds:
+            if hold.person and hold.target and (hold.target, hold.why) not in found:
+                now = served_now(store, d.certificate, hold.target)
+                told = Trouble(f"{d.certificate} → {hold.target}: {hold.why}", now, hold.hint or "", not hold.failed)
+                found[(hold.target, hold.why)] = told
         for text in d.bugs:
             found.setdefault(
                 ("bug", text), Trouble(f"{d.certificate}: a bug in certbroker: {text}", hint="please report it")

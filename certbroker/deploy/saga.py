@@ -227,7 +227,7 @@ class Saga:
 
     def hold(self, assignment: Assignment, version: Version, *, why: str, hint: str | None, failed: bool) -> None:
         """Remember that nothing was pushed, and why: a person must act, or a check refused it."""
-        rows = self._pending(assignment, version, {})
+        rows = {name: row for name, row in self._pending(assignment, version, {}).items() if not row.phase.settled}
         if failed:
             self._fail_all(rows, version, CertbrokerError(why, hint=hint))
             return
@@ -295,8 +295,10 @@ class Saga:
                         after=r.after,
                     )
                 )
-            if j.phase is Phase.FAILED:
-                changed.append(self._failed(row, ProviderError(j.why, hint=f"certbroker probe {row.certificate}")))
+            if j.regressions or j.phase is Phase.FAILED:
+                worse = "worse than before the push: " if j.regressions else ""
+                error = ProviderError(f"{worse}{j.why}", hint=f"certbroker probe {row.certificate}")
+                changed.append(self._failed(row, error))
             elif j.phase is Phase.COMMITTED:
                 changed.append(
                     replace(row, phase=Phase.COMMITTED, why=j.why, hint=None, failures=0, try_again=None, records=())

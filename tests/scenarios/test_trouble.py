@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
+from certbroker.sandbox.edge import Trouble
 from certbroker.testkit.simulator import Fault, Response
 from tests.scenarios.town import Town
 
@@ -146,3 +148,47 @@ def test_another_writers_txt_value_survives_our_clean_up(place: Town) -> None:
     place.house.dnsimple.add_record("example.com", "_acme-challenge", "TXT", "somebody-elses-value")
     place.run("renew")
     assert place.house.dns.txt("_acme-challenge.example.com") == ["somebody-elses-value"]
+
+
+def test_an_edge_that_breaks_by_the_push_is_told_at_once_with_what_is_served(place: Town) -> None:
+    place.run("renew")
+    edge = next(iter(place.house.edges.values()))
+    place.later(minutes=10)
+    fastly = place.platform("fastly")
+    roll_out = fastly.on_change
+
+    def break_one() -> None:
+        roll_out()
+        edge.listeners[0].trouble = Trouble.RESET
+
+    fastly.on_change = break_one
+    ran = place.run("issue", "main", "--wait", "3s", ends=1)
+    assert "worse than before the push" in ran.err
+    assert "regressed" in place.run("history", "main", "--limit", "200").out
+    fastly.on_change = roll_out
+    edge.listeners[0].trouble = Trouble.NONE
+    place.run("renew")
+    assert len(place.ca.issued) == 2
+
+
+def test_what_drifted_is_shown_by_renew_and_put_back_by_push(place: Town) -> None:
+    place.run("renew")
+    fastly = place.platform("fastly")
+    chain, key = place.ca.issue_directly("example.com", "*.example.com")
+    by_hand = fastly.add_foreign(chain, key, name="by hand")
+    for activation in list(fastly.estate.activations.values()):
+        if activation.domain == "example.com":
+            fastly.estate.activations[activation.id] = replace(activation, certificate=by_hand)
+    fastly.on_change()
+    place.later(hours=7)
+    ran = place.run("renew", ends=1)
+    assert "serves one by certbroker sandbox" in ran.err
+    assert "certbroker push main --target fastly" in ran.err
+    held = place.run("push", "main", "--target", "fastly", ends=1)
+    assert held.err.count("is not ours") == 1
+    assert "certbroker push main --target fastly --yes" in held.err
+    assert "0 of 5 edges serve v1" in held.out
+    place.run("push", "main", "--target", "fastly", "--yes")
+    place.run("probe", "main")
+    place.later(hours=1)
+    place.run("renew")
