@@ -21,6 +21,7 @@ check: $(VENV)/dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
+interop: export CERTBROKER_PEBBLE ?= $(CURDIR)/.tools/bin/pebble
 interop: $(VENV)/interop
 	deploy/interop-setup
 	$(BIN)/pytest -q -m interop
