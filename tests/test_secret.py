@@ -24,8 +24,9 @@ BODY = "".join(PEM.splitlines()[1:-1])
         f"near {BODY[48:60]}…",
         BODY.replace(BODY[60], " "),
     ],
+    ids=["pem", "json", "short-piece", "long-piece", "cut", "holes"],
 )
-@pytest.mark.parametrize("sent", [PEM, json.dumps({"key": PEM, "name": "main"})])
+@pytest.mark.parametrize("sent", [PEM, json.dumps({"key": PEM, "name": "main"})], ids=["pem", "json"])
 def test_a_key_is_hidden_however_it_is_cut(said: str, sent: str) -> None:
     told = without_key(said, sent)
     assert "…" in told
