@@ -38,6 +38,7 @@ USER_AGENT: Final = f"certbroker/{__version__}"
 DETAIL_CHARACTERS: Final = 300
 """How much of a foreign error text we repeat."""
 
+_TAG: Final = re.compile(r"<[^<>]*>")
 _PRIVATE_KEY: Final = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*", re.DOTALL)
 
 
@@ -123,13 +124,13 @@ class Answer:
     def explanation(self) -> str:
         """What the service says is wrong: the shapes our contracts know (JSON:API, problem+json, `message`, `error`, `msg`).
 
-        Whole: it is cut after the redaction, or half a token could stay in it.
+        One printable line; of HTML the words alone. Whole: it is cut after the redaction, or half a token could stay in it.
         """
         try:
             value = jsonlib.loads(self.body)
-        except ValueError:
-            return self.body.decode("utf-8", "replace").strip()
-        return "; ".join(dict.fromkeys(_texts(value)))
+        except (ValueError, RecursionError):
+            return _one_line(_TAG.sub(" ", self.body.decode("utf-8", "replace")))
+        return _one_line("; ".join(dict.fromkeys(_texts(value))))
 
 
 @dataclass
@@ -283,6 +284,11 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
         if reset.isascii() and reset.isdigit():
             return max(0.0, float(reset) - now.timestamp())
     return None
+
+
+def _one_line(text: str) -> str:
+    """Nothing that a terminal would obey."""
+    return " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
 
 
 def _texts(value: Any) -> list[str]:

@@ -39,7 +39,7 @@ def store_url(world: World, config: Config) -> str:
 
 def sqlite_file(url: str) -> Path | None:
     """The file of a SQLite URL, None for a server."""
-    return Path(url.removeprefix("sqlite:///")) if url.startswith("sqlite:///") else None
+    return Path(url.removeprefix("sqlite:///").partition("?")[0]) if url.startswith("sqlite:///") else None
 
 
 def open_store(world: World, config: Config, *, create: bool = False) -> Store:

@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from typing import Final
 
 from certbroker.errors import CertbrokerError, ConfigError, LeaseHeld
 from certbroker.world import World, system_world
+
+MOST_SHOWN: Final = 800
+"""Signs of one line of an error."""
 
 
 def run() -> None:
@@ -55,4 +59,10 @@ def _say(world: World, what: str, *, now: str | None = None, hint: str | None = 
     lines = [f"{kind}{what}"] if what else []
     lines += [f" now   {now}"] if now else []
     lines += [f" hint: {hint}"] if hint else []
-    print("\n".join(lines), file=world.stderr)
+    print("\n".join(map(_tame, lines)), file=world.stderr)
+
+
+def _tame(line: str) -> str:
+    """What was typed is repeated, but no terminal obeys it and no page is filled with it."""
+    shown = "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in line)
+    return shown if len(shown) <= MOST_SHOWN else shown[:MOST_SHOWN] + "…"
