@@ -73,7 +73,6 @@ class Reconciler:
             plans = self._each(mine, lambda certificate: self._plan(certificate, order=True), _own_name)
             if any(p.orders or p.pushes for p in plans):
                 self._desk.check_vault()
-            self._tidy([p.certificate.name for p in plans if not p.orders], leases)
             self._order([order for p in plans for order in p.orders], leases)
             after = self._each(mine, lambda certificate: self._plan(certificate, order=False), _own_name)
             first = {p.certificate.name: p for p in plans}
@@ -176,22 +175,6 @@ class Reconciler:
                 )
 
     # ---- order -------------------------------------------------------------------------------------------------------
-
-    def _tidy(self, names: Sequence[str], leases: dict[str, Lease]) -> None:
-        """Remove the proofs that a run left standing which died, or could not, after its order was done.
-
-        An order of this run removes all proofs of its certificate; for the others there is nobody else.
-        """
-        store = self._desk.store
-        left = [row for row in store.unremoved("challenge") if row.certificate in names] if names else []
-        for name in dict.fromkeys(row.certificate for row in left):
-            try:
-                leases[name].check()
-            except LeaseHeld as held:
-                self._done[name].held_by = held.holder
-                left = [row for row in left if row.certificate != name]
-        if left:
-            self._desk.challenges().remove(left, store, self._desk.emit)
 
     def _order(self, wanted: Sequence[Order], leases: dict[str, Lease]) -> None:
         """All orders of the run, one batch an issuer."""
