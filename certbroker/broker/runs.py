@@ -186,7 +186,11 @@ def _run(desk: Desk, command: str, reason: str | None) -> Iterator[Run]:
 
 
 def _run_id(desk: Desk) -> str:
-    return "".join(desk.world.random.choice("abcdefghjkmnpqrstuvwxyz23456789") for _ in range(6))
+    """Short enough to be said aloud, so it may be one that the history has already: then another."""
+    while True:
+        drawn = "".join(desk.world.random.choice("abcdefghjkmnpqrstuvwxyz23456789") for _ in range(6))
+        if not desk.store.knows_run(drawn):
+            return drawn
 
 
 def _due_certificates(desk: Desk) -> list[Certificate]:
@@ -393,7 +397,10 @@ def _summary(desk: Desk, done: Sequence[Done], troubles: Sequence[Trouble], held
         parts.append(f"{ordered} ordered")
     elif not any(d.pushed or d.verified or d.order_errors for d in done):
         parts.append("nothing due" if not any(d.rehearsal for d in done) else "rehearsed")
-    parts.append(f"{served} of {total - delivered} served as wanted" if total - delivered else "nothing pushed yet")
+    if total > delivered:
+        parts.append(f"{served} of {total - delivered} served as wanted")
+    if not total:
+        parts.append("nothing pushed yet")
     if delivered:
         parts.append(f"{delivered} delivered, nobody can look")
     if verifying:

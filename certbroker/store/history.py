@@ -60,6 +60,10 @@ class History(Database):
             with self.writing(events):
                 pass
 
+    def knows_run(self, id: str) -> bool:
+        """Whether a run of this id is remembered."""
+        return bool(self.rows(select(schema.run.c.id).where(schema.run.c.id == id)))
+
     def begin_run(
         self, id: str, *, command: str, actor: str, host: str, reason: str | None, digest: str, started: datetime
     ) -> None:
