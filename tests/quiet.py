@@ -1,0 +1,113 @@
+"""Many certificates of which nothing is due: a file, and a store that knows them all to be served."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+from sqlalchemy import insert
+
+from certbroker import broker
+from certbroker.broker.runs import take_in
+from certbroker.config import Config
+from certbroker.model import KeyType, Phase
+from certbroker.store import DeploymentRow, DueRow, Store, schema
+from certbroker.world import World
+from tests.clock import TestClock
+from tests.world import CountingNetwork, make_world
+
+FILE = """\
+[store]
+url = "sqlite:///{folder}/store.db"
+
+[issuer.letsencrypt]
+agree_to_terms = true
+
+[solver.dnsimple]
+type = "dnsimple"
+token = {{ env = "DNSIMPLE_TOKEN" }}
+
+[target.fly]
+type = "fly"
+app = "app"
+token = {{ env = "FLY_TOKEN" }}
+
+[target.folder]
+type = "files"
+folder = "{folder}/{{certificate}}"
+
+[certificate.many]
+each = [{names}]
+names = ["{{each}}", "www.{{each}}"]
+issuer = "letsencrypt"
+targets = ["fly", "folder"]
+"""
+
+CHUNK = 500
+
+
+def quiet(folder: Path, count: int) -> tuple[World, CountingNetwork]:
+    """A world with `count` certificates, each issued, served and next due in a month. Its network is forbidden."""
+    folder.mkdir(parents=True, exist_ok=True)
+    names = ", ".join(f'"n{number}.example"' for number in range(count))
+    (folder / "certbroker.toml").write_text(FILE.format(folder=folder, names=names))
+    network = CountingNetwork(forbidden=True)
+    world = make_world(folder, clock=TestClock(), network=network)
+    config = broker.read_config(world, None)
+    with broker.open_store(world, config, create=True) as store:
+        _fill(store, config, world)
+    return world, network
+
+
+def _fill(store: Store, config: Config, world: World) -> None:
+    now = world.clock.now()
+    later = now + timedelta(days=30)
+    versions = [
+        {
+            "id": number,
+            "certificate": certificate.name,
+            "key_type": KeyType.P256.value,
+            "number": 1,
+            "issuer": "letsencrypt",
+            "fingerprint": f"{number:064x}",
+            "serial": f"{number:x}",
+            "issued_by": "E7",
+            "names": list(certificate.names),
+            "starts": now,
+            "ends": now + timedelta(days=90),
+            "chain_pem": "a chain",
+            "trusted": True,
+            "rehearsal": False,
+            "made": now,
+        }
+        for number, certificate in enumerate(config.certificates.values(), 1)
+    ]
+    variants = [
+        {"certificate": row["certificate"], "key_type": row["key_type"], "wanted": row["id"], "failures": 0}
+        for row in versions
+    ]
+    with store.transaction() as connection:  # one by one, as orders come in, would take a minute
+        connection.execute(insert(schema.version), versions)
+        connection.execute(insert(schema.variant), variants)
+    deployments = [
+        DeploymentRow(
+            version_id=number,
+            target=assignment.target,
+            name=name,
+            certificate=certificate.name,
+            key_type=KeyType.P256,
+            phase=Phase.COMMITTED if assignment.target == "fly" else Phase.DELIVERED,
+            since=now,
+            pushed=now,
+        )
+        for number, certificate in enumerate(config.certificates.values(), 1)
+        for assignment in certificate.assignments
+        for name in assignment.names
+    ]
+    for start in range(0, len(deployments), CHUNK):
+        store.put_deployments(deployments[start : start + CHUNK])
+    desk = broker.Desk(world, config, store, lambda event: None)
+    take_in(desk)
+    store.set_due([DueRow(kind, name, later) for kind in ("certificate", "observe") for name in config.certificates])
+    for kind, name in (("target", "fly"), ("target", "folder"), ("solver", "dnsimple"), ("issuer", "letsencrypt")):
+        store.put_finding(kind, name, "ok", "accepted", None)
