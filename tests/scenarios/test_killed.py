@@ -90,9 +90,10 @@ class Scene:
         return self.victims.run(self.job(dies_before_write=number)).killed
 
     def revoked(self) -> None:
-        """It is served everywhere; then the CA wants it replaced at once."""
+        """It is served everywhere, and nothing else is due; then the CA wants it replaced at once."""
         self.town.run("renew")
-        self.town.later(hours=1)
+        self.town.later(days=2)
+        self.town.run("renew")
         self.ca.revoke(self.ca.issued[0].serial)
         self.versions = 2
 
