@@ -319,7 +319,8 @@ def _entry(desk: Desk, done: Done) -> Entry:
     rows = desk.store.deployments(done.certificate)
     looks = desk.store.seen(done.certificate)
     wanted = {v.wanted.id: v.wanted for v in desk.store.variants(done.certificate).values() if v.wanted}
-    for target in dict.fromkeys((*done.pushed, *done.verified, *(h.target for h in done.holds if h.target))):
+    touched = {*done.pushed, *done.verified, *(hold.target for hold in done.holds)}
+    for target in (a.target for a in desk.config.certificates[done.certificate].assignments if a.target in touched):
         mine = [row for row in rows if row.target == target and row.version_id in wanted]
         if mine:
             lines.append(target_line(target, mine, looks, wanted[mine[0].version_id], done.seconds.get(target)))

@@ -1,0 +1,70 @@
+"""The words of the main flows, whole: compare with tests/golden, write anew with CERTBROKER_GOLDEN=write."""
+
+from __future__ import annotations
+
+import re
+
+from certbroker.testkit.simulator import Fault, Response
+from tests.golden import golden
+from tests.scenarios.town import Town
+
+MASKS = [
+    (r"127\.0\.0\.1:\d+", "127.0.0.1:PORT"),
+    (r"/acct/\d+", "/acct/N"),
+    (r"\brun [a-z2-9]{6}\b", "run ABCDEF"),
+    (r"\bfile [0-9a-f]{7}\b", "file 0123456"),
+    (r"\bstore( +)[0-9a-f]{8}\b", r"store\g<1>01234567"),
+    (r"\b(v\d+) [0-9a-f]{6}\b", r"\1 012345"),
+    (r"\bkey \d{4}-\d\d-[0-9a-f]{4}\b", "key 2026-11-0123"),
+    (r'\btoken "[a-z]{7}"', 'token "abcdefg"'),
+    (r" *\d+\.\d s\b", " 0.0 s"),
+    (r"\d\d:\d\d UTC", "hh:mm UTC"),
+    (r"app-[0-9a-z]+\b", "app-ID"),
+]
+"""What differs from run to run, and what stands for it. Times of day depend on how long threads waited for each other."""
+
+
+def told(place: Town, *argv: str, ends: int = 0, table: bool = True) -> str:
+    """One command line with its answer and its story. `table=False`: columns are as wide as a path of this run."""
+    ran = place.run(*argv, ends=ends)
+    text = f"$ certbroker {' '.join(argv)}\n{ran.out}"
+    text += "".join(f"stderr: {line}\n" for line in ran.err.splitlines())
+    text += f"exit {ran.code}\n"
+    text = text.replace(str(place.folder), "/town")
+    for pattern, stands in MASKS:
+        text = re.sub(pattern, stands, text)
+    return text if table else re.sub(" {2,}", "  ", text)
+
+
+def test_the_first_night_and_a_quiet_hour(place: Town) -> None:
+    words = told(place, "plan") + "\n" + told(place, "renew")
+    place.later(hours=1)
+    words += "\n" + told(place, "renew") + "\n" + told(place, "status") + "\n" + told(place, "plan", "--all")
+    golden("words/first-night.txt", words)
+
+
+def test_a_push_that_failed_and_its_repair(place: Town) -> None:
+    place.platform("fastly").faults.append(
+        Fault(Response.html(500, "<html><h1>oops</h1></html>"), matches=lambda request: request.write)
+    )
+    words = told(place, "renew", ends=1) + "\n" + told(place, "status", ends=1) + "\n"
+    place.later(minutes=30)
+    golden("words/failed-push.txt", words + told(place, "renew"))
+
+
+def test_a_proof_of_ownership_that_waits_for_a_person(place: Town) -> None:
+    place.configure(certificates=place.certificate(targets=("fly-blue", "folder")))
+    place.edit('ownership = "publish"', 'ownership = "print"')
+    words = told(place, "renew", ends=3) + "\n" + told(place, "status", ends=3)
+    golden("words/waiting.txt", words)
+
+
+def test_a_delegation_that_was_left_behind(place: Town) -> None:
+    place.house.dns.set("_acme-challenge.example.com", "CNAME", "example.com.d6lmmxg.flydns.net.")
+    words = told(place, "check", ends=1, table=False) + "\n" + told(place, "renew", ends=1)
+    golden("words/stale-delegation.txt", words)
+
+
+def test_edges_seen_one_by_one(place: Town) -> None:
+    place.run("renew")
+    golden("words/probe.txt", told(place, "probe", "main"))
