@@ -299,12 +299,13 @@ def _push(
         ends = max((end for name in foreign if (end := live[name].ends)), default=None)
         until = f", until {ends:%a %d %b %Y}" if ends else ""
         why = f"{target.name} serves a certificate that is not ours for {', '.join(foreign)}{until}"
+        again = f"certbroker push {c.name} --target {target.name}" if selection.heal else f"certbroker renew {c.name}"
         return Hold(
             c.name,
             target.name,
             why,
             person=True,
-            hint=f"to replace it, once: certbroker push {c.name} --target {target.name} --yes",
+            hint=f"to replace it, once: {again} --yes",
         )
     return Push(
         Assignment(c.name, target.name, names), key_type, version, _why_push(target, names, version, live), foreign

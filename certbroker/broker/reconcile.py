@@ -149,7 +149,9 @@ class Reconciler:
     def _remember_holds(self, first: Plan, second: Plan) -> None:
         """What is not done and why, as state: `status` and the exit code read it from the store."""
         done = self._done[first.certificate.name]
-        held = [hold for hold in first.holds if hold.target is None] + list(second.holds)
+        held = list(first.holds)
+        if first.orders:  # what was held for the version to come may go ahead with the one that came
+            held = [hold for hold in first.holds if hold.target is None] + list(second.holds)
         done.holds = list(dict.fromkeys(held))
         saga = self._desk.saga
         for hold in done.holds:
@@ -168,6 +170,8 @@ class Reconciler:
                     hint=hold.hint,
                     failed=hold.failed,
                 )
+            elif not hold.failed:
+                self._desk.store.put_finding("certificate", first.certificate.name, "warn", hold.why, hold.hint)
             else:
                 now = self._desk.world.clock.now()
                 self._desk.store.order_failed(
@@ -295,7 +299,7 @@ class Reconciler:
                 rows.append(self._prune(assignment.target, certificate.name))
                 self._settle("edge", f"{certificate.name} → {assignment.target}", "seen to serve what is wanted")
         if done.ordered:
-            for kind in ("dns", "caa"):
+            for kind in ("dns", "caa", "certificate"):
                 self._settle(kind, certificate.name, "an order went through")
         store.set_due(rows)
 
@@ -311,7 +315,8 @@ class Reconciler:
 
     def _settle(self, kind: str, name: str, what: str) -> None:
         """A finding that this run has proven wrong is not left to stand until somebody checks again."""
-        if any(finding.kind == kind and finding.name == name for finding in self._desk.store.findings(state="fail")):
+        known = [f for f in self._desk.store.findings() if (f.kind, f.name) == (kind, name) and f.state != "ok"]
+        if known:
             event = events.Checked(at=self._desk.world.clock.now(), subject=f"{kind}/{name}", state="ok", what=what)
             self._desk.store.put_finding(kind, name, "ok", what, events=[event])
             self._desk.emit(event)

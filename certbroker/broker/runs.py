@@ -74,7 +74,13 @@ def renew(
 
 
 def issue(
-    desk: Desk, name: str, *, staging: bool = False, reason: str | None = None, wait: float | None = None
+    desk: Desk,
+    name: str,
+    *,
+    staging: bool = False,
+    reason: str | None = None,
+    wait: float | None = None,
+    yes: bool = False,
 ) -> Report:
     """Order now, by hand, and push. `staging`: rehearse with a test CA; that version is never wanted and never pushed."""
     with _run(desk, "issue", reason) as run:
@@ -85,7 +91,7 @@ def issue(
         if wait is not None:
             desk.patience = wait
         why = "asked for by hand" + (f": {reason}" if reason else "")
-        done = _reconcile(desk, [certificate], Selection(by_hand=why, ignore_backoff=True, yes=True))
+        done = _reconcile(desk, [certificate], Selection(by_hand=why, ignore_backoff=True, yes=yes))
         return _report(run, done, [])
 
 
@@ -199,7 +205,9 @@ def _due_certificates(desk: Desk) -> list[Certificate]:
 
 
 def _waiting_certificates(desk: Desk) -> list[Certificate]:
+    """What waits for the owner's `--yes`, or for anything else that a person does."""
     waiting = {row.certificate for row in desk.store.unsettled() if row.phase is Phase.WAITING}
+    waiting |= {finding.name for finding in desk.store.findings(state="warn") if finding.kind == "certificate"}
     return [desk.config.certificates[name] for name in sorted(waiting) if name in desk.config.certificates]
 
 

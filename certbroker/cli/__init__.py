@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from certbroker.errors import CertbrokerError, ConfigError, LeaseHeld
+from certbroker.errors import CertbrokerError, ConfigError, IssuanceError, LeaseHeld, ProviderError
 from certbroker.world import World, system_world
 
 MOST_SHOWN: Final = 800
@@ -50,7 +50,7 @@ def main(argv: Sequence[str], world: World) -> int:
         return 2
     except CertbrokerError as error:
         _say(world, error.what, now=error.now, hint=error.hint)
-        return 2
+        return 1 if isinstance(error, IssuanceError | ProviderError) else 2
     except BrokenPipeError:  # `certbroker history | head`
         return 0
 

@@ -54,7 +54,9 @@ class Paper:
             from rich.table import Table
             from rich.text import Text
 
-            table = Table(box=None, pad_edge=False, show_header=any(heads), header_style="bold")
+            table = Table(
+                box=None, pad_edge=False, show_header=any(heads), header_style="bold" if self.terminal else ""
+            )
             for head in heads:
                 table.add_column(head, overflow="fold")
             for row in rows:

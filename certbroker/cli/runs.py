@@ -103,14 +103,19 @@ def renew(
 @click.argument("name")
 @click.option("--staging", is_flag=True, help="Rehearse with a test CA: a version that no target ever gets.")
 @_wait
+@_yes
 @_reason
 @as_json
 @click.pass_context
-def issue(ctx: click.Context, name: str, staging: bool, wait: float | None, reason: str | None, as_json: bool) -> int:
+def issue(
+    ctx: click.Context, name: str, staging: bool, wait: float | None, yes: bool, reason: str | None, as_json: bool
+) -> int:
     """Order certificate NAME now, by hand, and push it."""
     from certbroker import broker
 
-    return tell(ctx, broker.issue(desk_of(ctx), name, staging=staging, wait=wait, reason=reason), as_json=as_json)
+    return tell(
+        ctx, broker.issue(desk_of(ctx), name, staging=staging, wait=wait, yes=yes, reason=reason), as_json=as_json
+    )
 
 
 @click.command(cls=Command)

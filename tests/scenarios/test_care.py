@@ -205,3 +205,22 @@ def test_a_wrong_vault_key_stops_before_anything_is_touched(place: Town) -> None
     ran = place.run("issue", "main", ends=2)
     assert "hint:" in ran.err
     assert place.orders == orders
+
+
+def test_a_certificate_that_is_not_ours_is_replaced_only_when_the_owner_says_so(place: Town) -> None:
+    chain, key = place.ca.issue_directly("example.com", "*.example.com")
+    place.platform("fastly").add_foreign(chain, key, name="by hand", activate=("example.com", "*.example.com"))
+    place.configure(certificates=place.certificate(targets=("fastly",)))
+    ran = place.run("renew", ends=3)
+    assert "serves a certificate that is not ours" in ran.err
+    assert "certbroker renew main --yes" in ran.err
+    assert (place.orders, place.pushes()["fastly"]) == (0, 0)
+    place.later(hours=1)
+    place.run("renew", ends=3)
+    assert "serves a certificate that is not ours" in place.run("status").out
+    place.run("renew", "--yes")
+    assert place.orders == 1
+    assert "not ours" not in place.run("status").out
+    place.later(days=61)
+    place.run("renew")
+    assert len(place.ca.issued) == 2, "a renewal of what stands here must never ask"

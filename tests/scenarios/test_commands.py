@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import stat
 import tomllib
+from dataclasses import replace
 
 import pytest
 from cryptography.hazmat.primitives.serialization import pkcs12
 
 from certbroker import keys
+from certbroker.cli import main
 from certbroker.secret import Secret
 from tests.scenarios.town import Town
 
@@ -128,3 +131,23 @@ def test_a_name_that_is_not_there_is_told_with_the_nearest(place: Town) -> None:
     assert "did you mean fastly?" in place.run("push", "--target", "fastl", ends=2).err
     assert place.run("export", "nobody", ends=2).err
     assert place.run("frobnicate", ends=2).err
+
+
+class Terminal(io.StringIO):
+    """A stdout that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_on_a_terminal_there_are_signs_and_a_table(place: Town) -> None:
+    place.run("renew")
+    screen = Terminal()
+    assert main(["status"], replace(place.world(), stdout=screen)) == 0
+    assert "✓" in screen.getvalue()
+    assert "\x1b[32m" in screen.getvalue()
+    place.environ["NO_COLOR"] = "1"
+    plain = Terminal()
+    assert main(["status"], replace(place.world(), stdout=plain)) == 0
+    assert "\x1b[" not in plain.getvalue()
+    assert main(["export", "main"], replace(place.world(), stdout=Terminal())) == 2
