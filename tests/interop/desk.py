@@ -143,8 +143,7 @@ def debians_pebble(folder: Path, dns: str) -> AbstractContextManager[Ca]:
 def caddys_ca(folder: Path, dns: str) -> Iterator[Ca]:
     """Caddy 2.11, whose ACME code is smallstep's."""
     with caddy(caddy_program(), folder, dns) as server:
-        root = server.ca_bundle.read_text()
-        yield Ca(server.directory, root, root, folder / "caddy.log")
+        yield Ca(server.directory, server.ca_bundle.read_text(), server.roots.read_text(), folder / "caddy.log")
 
 
 # ---- the desk -----------------------------------------------------------------------------------------------------------

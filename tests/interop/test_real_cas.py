@@ -188,11 +188,11 @@ def test_pebble_may_ask_us_to_wait_in_both_forms(tmp_path: Path, dns: Knot) -> N
 
 def test_caddy_signs_a_name_and_its_wildcard(tmp_path: Path, dns: Knot) -> None:
     with caddy(caddy_program(), tmp_path / "ca", dns.address) as server:
-        own = IssuerSettings("caddy", server.directory, ca_bundle=server.ca_bundle, roots=server.ca_bundle)
+        own = IssuerSettings("caddy", server.directory, ca_bundle=server.ca_bundle, roots=server.roots)
         with at_work(tmp_path, own, dns) as at:
             got = version(at.issuer().obtain([wanted()])[0])
             proven(at, got)
-            assert got.roots_pem == server.ca_bundle.read_text()
+            assert got.roots_pem == server.roots.read_text()
             assert at.issuer().window(got) is None
             assert at.issuer().check().account == got.account_uri
             assert dns.txt("_acme-challenge.example.com") == []

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.servers.process import free_port, running, wait_for
+from tests.servers.process import free_port, loopback_certificate, running, wait_for
 
 CADDYFILE = """{{
 	admin off
@@ -23,7 +23,7 @@ CADDYFILE = """{{
 	https_port {https}
 }}
 https://127.0.0.1:{https} {{
-	tls internal
+	tls {certificate} {key}
 	acme_server {{
 		lifetime 12h
 		resolvers {dns}
@@ -35,10 +35,13 @@ https://127.0.0.1:{https} {{
 
 @dataclass(frozen=True)
 class Caddy:
-    """A running one. `ca_bundle` is the root of its HTTPS and of what it signs."""
+    """A running one."""
 
     directory: str
     ca_bundle: Path
+    """What its HTTPS is judged by."""
+    roots: Path
+    """What it signs is judged by."""
 
 
 def caddy_program() -> str:
@@ -57,10 +60,14 @@ def caddy(program: str, folder: Path, dns: str) -> Iterator[Caddy]:
     """Run its ACME server, which asks `dns` ("host:port")."""
     folder.mkdir(parents=True, exist_ok=True)
     http, https = free_port(), free_port()
-    (folder / "Caddyfile").write_text(CADDYFILE.format(folder=folder, http=http, https=https, dns=dns))
+    # Its HTTPS is given a certificate: one of its own making sometimes falls victim to the cleaning of its storage at the start.
+    certificate, key = loopback_certificate(folder)
+    text = CADDYFILE.format(folder=folder, http=http, https=https, dns=dns, certificate=certificate, key=key)
+    (folder / "Caddyfile").write_text(text)
     variables = {"PATH": os.environ["PATH"], "HOME": str(folder), "XDG_DATA_HOME": str(folder)}
     ready = Caddy(
         f"https://127.0.0.1:{https}/acme/local/directory",
+        certificate,
         folder / "data" / "pki" / "authorities" / "local" / "root.crt",
     )
     command = [program, "run", "--config", "Caddyfile", "--adapter", "caddyfile"]
