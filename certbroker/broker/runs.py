@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from certbroker import events
 from certbroker.broker.checks import due_checks, observe
 from certbroker.broker.desk import Desk, nearest
 from certbroker.broker.reconcile import Done, Reconciler
-from certbroker.broker.report import Entry, Line, Report, State, Trouble, day, minute, served_now, target_line
+from certbroker.broker.report import Line, Report, State
+from certbroker.broker.telling import Run, tell
 from certbroker.config import Config, TargetSettings
 from certbroker.errors import CertbrokerError, UsageError
 from certbroker.issuer import OrderRequest
@@ -25,19 +26,6 @@ BATCH = 200
 """Certificates reconciled together: bounds memory and the time until the first is served."""
 
 CHECK_EVERY = timedelta(hours=24)
-
-ASKED_BY_ITSELF = frozenset({"target", "solver", "issuer", "edge"})
-"""Kinds of findings that `renew` keeps up to date, so that one that is mended goes by itself."""
-
-
-@dataclass
-class Run:
-    """An open run: its id is on every event and lease."""
-
-    desk: Desk
-    id: str
-    started: datetime
-    monotonic: float
 
 
 def renew(
@@ -70,7 +58,7 @@ def renew(
                 *_housekeeping(desk),
             ]
         )
-        return _report(run, done, notes)
+        return tell(run, done, notes)
 
 
 def issue(
@@ -92,7 +80,7 @@ def issue(
             desk.patience = wait
         why = "asked for by hand" + (f": {reason}" if reason else "")
         done = _reconcile(desk, [certificate], Selection(by_hand=why, ignore_backoff=True, yes=yes))
-        return _report(run, done, [])
+        return tell(run, done, [])
 
 
 def push(
@@ -116,7 +104,7 @@ def push(
             c for c in desk.config.certificates.values() if not targets or any(c.names_on(t) for t in targets)
         ]
         selection = Selection(order=False, targets=frozenset(targets) or None, ignore_backoff=True, yes=yes, heal=True)
-        return _report(run, _reconcile(desk, chosen, selection), [])
+        return tell(run, _reconcile(desk, chosen, selection), [])
 
 
 def take_in(desk: Desk) -> None:
@@ -237,7 +225,7 @@ def _rehearse(run: Run, certificate: Certificate) -> Report:
             done.order_errors.append(result)
     done.seconds[""] = desk.world.clock.monotonic() - began
     done.rehearsal = True
-    return _report(run, [done], [])
+    return tell(run, [done], [])
 
 
 def _housekeeping(desk: Desk) -> list[Line]:
@@ -278,149 +266,3 @@ def _prune_target(desk: Desk, row: DueRow) -> list[Line]:
         return [Line(State.WARN, target_name, f"left old objects in place: {error.what}")]
     desk.store.clear_due("prune", row.subject)
     return []
-
-
-# ---- telling -----------------------------------------------------------------------------------------------------------
-
-
-def _report(run: Run, done: Sequence[Done], notes: Sequence[Line]) -> Report:
-    """From state, not from memory: what the store says now decides the sentence and the exit code."""
-    desk = run.desk
-    entries = tuple(entry for d in done if not d.held_by and (entry := _entry(desk, d)).lines)
-    troubles = _troubles(desk, done)
-    held = [d for d in done if d.held_by]
-    failed = any(not trouble.wait for trouble in troubles)
-    exit_code = 1 if failed else 3 if troubles else 0
-    seconds = desk.world.clock.monotonic() - run.monotonic
-    summary = _summary(desk, done, troubles, held)
-    ended = events.RunEnded(at=desk.world.clock.now(), exit_code=exit_code, summary=summary, seconds=seconds)
-    desk.store.end_run(run.id, exit_code=exit_code, summary=summary)
-    desk.emit(ended)
-    return Report(
-        run=run.id,
-        store=desk.store.id,
-        at=run.started,
-        digest=desk.config.digest,
-        entries=entries,
-        troubles=troubles,
-        summary=summary,
-        exit_code=exit_code,
-        seconds=seconds,
-        notes=(
-            *(f"{d.certificate} is being worked on by {d.held_by}" for d in held),
-            *(f"{n.subject}: {n.text}" for n in notes),
-        ),
-    )
-
-
-def _entry(desk: Desk, done: Done) -> Entry:
-    lines = []
-    for version in done.ordered:
-        tail = "a rehearsal: never pushed" if version.rehearsal else f"until {day(version.lifetime.ends)}"
-        lines.append(
-            Line(State.OK, "order", f"{version.label} {version.fingerprint[:6]}, {tail}", done.seconds.get(""))
-        )
-    lines += [Line(State.FAIL, "order", error.what, done.seconds.get("")) for error in done.order_errors]
-    lines += [Line(State.FAIL, "bug", text) for text in done.bugs]
-    if done.rehearsal:
-        return Entry(done.certificate, "a rehearsal", tuple(lines))
-    rows = desk.store.deployments(done.certificate)
-    looks = desk.store.seen(done.certificate)
-    wanted = {v.wanted.id: v.wanted for v in desk.store.variants(done.certificate).values() if v.wanted}
-    touched = {*done.pushed, *done.verified, *(hold.target for hold in done.holds)}
-    for target in (a.target for a in desk.config.certificates[done.certificate].assignments if a.target in touched):
-        mine = [row for row in rows if row.target == target and row.version_id in wanted]
-        if mine:
-            lines.append(target_line(target, mine, looks, wanted[mine[0].version_id], done.seconds.get(target)))
-    return Entry(done.certificate, done.why[0] if done.why else "", tuple(lines))
-
-
-def _troubles(desk: Desk, done: Sequence[Done]) -> tuple[Trouble, ...]:
-    """Everything that is not fine, one cause told once, worst first."""
-    store = desk.store
-    found: dict[tuple[str, str], Trouble] = {}
-    declared = desk.config.certificates
-    for row in store.unsettled():
-        if row.certificate not in declared or row.phase not in (Phase.FAILED, Phase.WAITING):
-            continue
-        key = (row.target, row.why or "")
-        if key in found:
-            continue
-        wait = row.phase is Phase.WAITING
-        what = f"{row.certificate} → {row.target}: {row.why or row.phase.value}" + (f" ({row.name})" if wait else "")
-        hint = "; or ".join(f"publish {record}" for record in row.records) if row.records else (row.hint or "")
-        if not hint:
-            hint = f"the next run tries again, or at once: certbroker push {row.certificate} --target {row.target}"
-        found[key] = Trouble(what, served_now(store, row.certificate, row.target), hint, wait)
-    for certificate, _, failing in store.failing_variants():
-        if certificate in declared and failing.error:
-            again = f"; the next try is at {minute(failing.try_again)}" if failing.try_again else ""
-            found.setdefault(
-                ("", failing.error),
-                Trouble(
-                    f"{certificate} cannot be ordered: {failing.error}",
-                    served_now(store, certificate) + again,
-                    failing.hint or "",
-                ),
-            )
-    for finding in store.findings(state="fail"):
-        if finding.kind not in ASKED_BY_ITSELF:
-            continue  # only `check` asks again; `status` shows it with its date
-        found.setdefault(
-            (finding.kind, finding.what),
-            Trouble(
-                f"{finding.kind} {finding.name}: {finding.what}",
-                f"so since {minute(finding.since)}",
-                finding.hint or "",
-            ),
-        )
-    for d in done:
-        for hold in d.holds:
-            if hold.person and hold.target and (hold.target, hold.why) not in found:
-                now = served_now(store, d.certificate, hold.target)
-                told = Trouble(f"{d.certificate} → {hold.target}: {hold.why}", now, hold.hint or "", not hold.failed)
-                found[(hold.target, hold.why)] = told
-        for text in d.bugs:
-            found.setdefault(
-                ("bug", text), Trouble(f"{d.certificate}: a bug in certbroker: {text}", hint="please report it")
-            )
-        if d.rehearsal:
-            for error in d.order_errors:
-                found[("rehearsal", error.what)] = Trouble(
-                    f"the rehearsal of {d.certificate} failed: {error.what}", "nothing was touched", error.hint or ""
-                )
-    return tuple(sorted(found.values(), key=lambda trouble: trouble.wait))
-
-
-def _summary(desk: Desk, done: Sequence[Done], troubles: Sequence[Trouble], held: Sequence[Done]) -> str:
-    counts = desk.store.count_deployments()
-    total = sum(counts.values())
-    served = counts.get(Phase.COMMITTED, 0)
-    delivered = counts.get(Phase.DELIVERED, 0)
-    verifying = counts.get(Phase.VERIFYING, 0) + counts.get(Phase.PUSHED, 0)
-    ordered = sum(len([v for v in d.ordered if not v.rehearsal]) for d in done)
-    parts = []
-    if held and len(held) == len(done):
-        parts.append("left to the other run")
-    elif ordered:
-        parts.append(f"{ordered} ordered")
-    elif not any(d.pushed or d.verified or d.order_errors for d in done):
-        parts.append("nothing due" if not any(d.rehearsal for d in done) else "rehearsed")
-    if total > delivered:
-        parts.append(f"{served} of {total - delivered} served as wanted")
-    if not total:
-        parts.append("nothing pushed yet")
-    if delivered:
-        parts.append(f"{delivered} delivered, nobody can look")
-    if verifying:
-        parts.append(f"{verifying} not seen at the edge yet")
-    failed = sum(1 for t in troubles if not t.wait)
-    waits = len(troubles) - failed
-    if failed:
-        parts.append(f"{failed} failed")
-    if waits:
-        parts.append(f"{waits} {'waits' if waits == 1 else 'wait'} for a person")
-    upcoming = desk.store.next_due("certificate")
-    if upcoming:
-        parts.append(f"next: {upcoming.subject}, {minute(upcoming.at)}")
-    return " · ".join(parts)

@@ -1,0 +1,179 @@
+"""Telling a run: from state, not from memory. What the store says at its end decides the sentence and the exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from certbroker import events
+from certbroker.broker.desk import Desk
+from certbroker.broker.reconcile import Done
+from certbroker.broker.report import Entry, Line, Report, State, Trouble, day, minute, served_now, target_line
+from certbroker.model import Phase
+
+ASKED_BY_ITSELF = frozenset({"target", "solver", "issuer", "edge"})
+"""Kinds of findings that `renew` keeps up to date, so that one that is mended goes by itself."""
+
+
+@dataclass
+class Run:
+    """An open run: its id is on every event and lease."""
+
+    desk: Desk
+    id: str
+    started: datetime
+    monotonic: float
+
+
+def tell(run: Run, done: Sequence[Done], notes: Sequence[Line]) -> Report:
+    """End the run in the history and say what became of it. `notes`: what else was noticed on the way."""
+    desk = run.desk
+    entries = tuple(entry for d in done if not d.held_by and (entry := _entry(desk, d)).lines)
+    troubles = _troubles(desk, done)
+    held = [d for d in done if d.held_by]
+    failed = any(not trouble.wait for trouble in troubles)
+    exit_code = 1 if failed else 3 if troubles else 0
+    seconds = desk.world.clock.monotonic() - run.monotonic
+    summary = _summary(desk, done, troubles, held)
+    ended = events.RunEnded(at=desk.world.clock.now(), exit_code=exit_code, summary=summary, seconds=seconds)
+    desk.store.end_run(run.id, exit_code=exit_code, summary=summary)
+    desk.emit(ended)
+    return Report(
+        run=run.id,
+        store=desk.store.id,
+        at=run.started,
+        digest=desk.config.digest,
+        entries=entries,
+        troubles=troubles,
+        summary=summary,
+        exit_code=exit_code,
+        seconds=seconds,
+        notes=(
+            *(f"{d.certificate} is being worked on by {d.held_by}" for d in held),
+            *(f"{n.subject}: {n.text}" for n in notes),
+        ),
+    )
+
+
+def _entry(desk: Desk, done: Done) -> Entry:
+    lines = []
+    for version in done.ordered:
+        tail = "a rehearsal: never pushed" if version.rehearsal else f"until {day(version.lifetime.ends)}"
+        lines.append(
+            Line(State.OK, "order", f"{version.label} {version.fingerprint[:6]}, {tail}", done.seconds.get(""))
+        )
+    lines += [Line(State.FAIL, "order", error.what, done.seconds.get("")) for error in done.order_errors]
+    lines += [Line(State.FAIL, "bug", text) for text in done.bugs]
+    if done.rehearsal:
+        return Entry(done.certificate, "a rehearsal", tuple(lines))
+    rows = desk.store.deployments(done.certificate)
+    looks = desk.store.seen(done.certificate)
+    wanted = {v.wanted.id: v.wanted for v in desk.store.variants(done.certificate).values() if v.wanted}
+    touched = {*done.pushed, *done.verified, *(hold.target for hold in done.holds)}
+    for target in (a.target for a in desk.config.certificates[done.certificate].assignments if a.target in touched):
+        mine = [row for row in rows if row.target == target and row.version_id in wanted]
+        if mine:
+            lines.append(target_line(target, mine, looks, wanted[mine[0].version_id], done.seconds.get(target)))
+    return Entry(done.certificate, done.why[0] if done.why else "", tuple(lines))
+
+
+def _troubles(desk: Desk, done: Sequence[Done]) -> tuple[Trouble, ...]:
+    """Everything that is not fine, one cause told once, worst first."""
+    store = desk.store
+    found: dict[tuple[str, str], Trouble] = {}
+    declared = desk.config.certificates
+    for row in store.unsettled():
+        if row.certificate not in declared or row.phase not in (Phase.FAILED, Phase.WAITING):
+            continue
+        key = (row.target, row.why or "")
+        if key in found:
+            continue
+        wait = row.phase is Phase.WAITING
+        what = f"{row.certificate} → {row.target}: {row.why or row.phase.value}" + (f" ({row.name})" if wait else "")
+        hint = "; or ".join(f"publish {record}" for record in row.records) if row.records else (row.hint or "")
+        if not hint:
+            hint = f"the next run tries again, or at once: certbroker push {row.certificate} --target {row.target}"
+        found[key] = Trouble(what, served_now(store, row.certificate, row.target), hint, wait)
+    for certificate, _, failing in store.failing_variants():
+        if certificate in declared and failing.error:
+            again = f"; the next try is at {minute(failing.try_again)}" if failing.try_again else ""
+            found.setdefault(
+                ("", failing.error),
+                Trouble(
+                    f"{certificate} cannot be ordered: {failing.error}",
+                    served_now(store, certificate) + again,
+                    failing.hint or "",
+                ),
+            )
+    for finding in store.findings(state="warn"):
+        if finding.kind == "certificate" and finding.name in declared:
+            told = Trouble(
+                f"{finding.name}: {finding.what}", served_now(store, finding.name), finding.hint or "", wait=True
+            )
+            found[("certificate", finding.name)] = told
+    for finding in store.findings(state="fail"):
+        if finding.kind not in ASKED_BY_ITSELF:
+            continue  # only `check` asks again; `status` shows it with its date
+        found.setdefault(
+            (finding.kind, finding.what),
+            Trouble(
+                f"{finding.kind} {finding.name}: {finding.what}",
+                f"so since {minute(finding.since)}",
+                finding.hint or "",
+            ),
+        )
+    for d in done:
+        for hold in d.holds:
+            if (
+                hold.person
+                and hold.target
+                and not {(hold.target, hold.why), ("certificate", d.certificate)} & set(found)
+            ):
+                now = served_now(store, d.certificate, hold.target)
+                told = Trouble(f"{d.certificate} → {hold.target}: {hold.why}", now, hold.hint or "", not hold.failed)
+                found[(hold.target, hold.why)] = told
+        for text in d.bugs:
+            found.setdefault(
+                ("bug", text), Trouble(f"{d.certificate}: a bug in certbroker: {text}", hint="please report it")
+            )
+        if d.rehearsal:
+            for error in d.order_errors:
+                found[("rehearsal", error.what)] = Trouble(
+                    f"the rehearsal of {d.certificate} failed: {error.what}", "nothing was touched", error.hint or ""
+                )
+    return tuple(sorted(found.values(), key=lambda trouble: trouble.wait))
+
+
+def _summary(desk: Desk, done: Sequence[Done], troubles: Sequence[Trouble], held: Sequence[Done]) -> str:
+    counts = desk.store.count_deployments()
+    total = sum(counts.values())
+    served = counts.get(Phase.COMMITTED, 0)
+    delivered = counts.get(Phase.DELIVERED, 0)
+    verifying = counts.get(Phase.VERIFYING, 0) + counts.get(Phase.PUSHED, 0)
+    ordered = sum(len([v for v in d.ordered if not v.rehearsal]) for d in done)
+    parts = []
+    if held and len(held) == len(done):
+        parts.append("left to the other run")
+    elif ordered:
+        parts.append(f"{ordered} ordered")
+    elif not any(d.pushed or d.verified or d.order_errors for d in done):
+        parts.append("nothing due" if not any(d.rehearsal for d in done) else "rehearsed")
+    if total > delivered:
+        parts.append(f"{served} of {total - delivered} served as wanted")
+    if not total:
+        parts.append("nothing pushed yet")
+    if delivered:
+        parts.append(f"{delivered} delivered, nobody can look")
+    if verifying:
+        parts.append(f"{verifying} not seen at the edge yet")
+    failed = sum(1 for t in troubles if not t.wait)
+    waits = len(troubles) - failed
+    if failed:
+        parts.append(f"{failed} failed")
+    if waits:
+        parts.append(f"{waits} {'waits' if waits == 1 else 'wait'} for a person")
+    upcoming = desk.store.next_due("certificate")
+    if upcoming:
+        parts.append(f"next: {upcoming.subject}, {minute(upcoming.at)}")
+    return " · ".join(parts)
