@@ -78,20 +78,41 @@ def check(desk: Desk, names: Sequence[str] = (), *, write: bool = False) -> list
 
 
 def due_checks(desk: Desk) -> list[Line]:
-    """The daily credential checks whose time has come. One that changed its state is a line."""
+    """The daily credential checks whose time has come, and what failed before. One that changed its state is a line."""
     now = desk.world.clock.now()
     lines = []
     for row in desk.store.due(now, kind="check"):
         desk.store.set_due([replace(row, at=now + DAILY)])
         kind, _, name = row.subject.partition("/")
-        declared = {"target": desk.config.targets, "solver": desk.config.solvers, "issuer": desk.config.issuers}[kind]
-        if name not in declared:
+        if name not in _declared(desk, kind):
             desk.store.clear_due("check", row.subject)
-            continue
-        finding = _credentials(desk, row.subject, write=False)
-        if _remember(desk, finding):
-            lines.append(Line(finding.state, f"{finding.kind} {finding.name}", finding.what))
+        else:
+            lines += _changed(desk, _credentials(desk, row.subject, write=False))
+    return lines + ask_failing(desk)
+
+
+def ask_failing(desk: Desk) -> list[Line]:
+    """Ask again what failed when it was last asked: a token that was put right is fine at the next run, not the next day."""
+    now = desk.world.clock.now()
+    lines = []
+    for finding in desk.store.findings(state="fail"):
+        if (
+            finding.kind in ("target", "solver", "issuer")
+            and finding.at < now
+            and finding.name in _declared(desk, finding.kind)
+        ):
+            lines += _changed(desk, _credentials(desk, f"{finding.kind}/{finding.name}", write=False))
     return lines
+
+
+def _declared(desk: Desk, kind: str) -> Collection[str]:
+    return {"target": desk.config.targets, "solver": desk.config.solvers, "issuer": desk.config.issuers}[kind]
+
+
+def _changed(desk: Desk, finding: Finding) -> list[Line]:
+    if not _remember(desk, finding):
+        return []
+    return [Line(finding.state, f"{finding.kind} {finding.name}", finding.what)]
 
 
 def observe(desk: Desk, skip: Collection[str] = ()) -> list[Line]:

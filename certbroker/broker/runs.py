@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from certbroker import events
-from certbroker.broker.checks import due_checks, observe
+from certbroker.broker.checks import ask_failing, due_checks, observe
 from certbroker.broker.desk import Desk, nearest
 from certbroker.broker.reconcile import Done, Reconciler
 from certbroker.broker.report import Line, Report, State
@@ -80,7 +80,7 @@ def issue(
             desk.patience = wait
         why = "asked for by hand" + (f": {reason}" if reason else "")
         done = _reconcile(desk, [certificate], Selection(by_hand=why, ignore_backoff=True, yes=yes))
-        return tell(run, done, [])
+        return tell(run, done, ask_failing(desk))
 
 
 def push(
@@ -104,7 +104,7 @@ def push(
             c for c in desk.config.certificates.values() if not targets or any(c.names_on(t) for t in targets)
         ]
         selection = Selection(order=False, targets=frozenset(targets) or None, ignore_backoff=True, yes=yes, heal=True)
-        return tell(run, _reconcile(desk, chosen, selection), [])
+        return tell(run, _reconcile(desk, chosen, selection), ask_failing(desk))
 
 
 def take_in(desk: Desk) -> None:

@@ -146,7 +146,11 @@ class DnsimpleSolver:
         if write:
             chosen = [zone for zone in usable if not wanted or zone in wanted]
             remarks += [try_writing(self, zone, self._context.random) for zone in chosen]
-        sees = f"sees {len(wanted)} of {len(wanted)} zones" if wanted else f"sees {len(zones)} zones"
+        sees = (
+            f"sees {len(wanted)} of {len(wanted)} zones"
+            if wanted
+            else f"sees {len(zones)} zone{'' if len(zones) == 1 else 's'}"
+        )
         reach = sees if write else f"{sees}; writing not tried"
         return Standing("token", account=f"{account} ({title})", reach=reach, remarks=tuple(remarks))
 

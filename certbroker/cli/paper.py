@@ -83,3 +83,8 @@ def plain(value: Any) -> Any:
     if isinstance(value, list | tuple | set | frozenset):
         return [plain(item) for item in value]
     return value
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """`1 order`, `2 orders`."""
+    return f"{number} {one if number == 1 else many or one + 's'}"

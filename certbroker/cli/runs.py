@@ -163,7 +163,7 @@ def plan(
     """Show what renew would do, and why. Changes nothing."""
     from certbroker import broker
     from certbroker.broker import minute
-    from certbroker.cli.paper import Paper
+    from certbroker.cli.paper import Paper, counted
     from certbroker.plan import Hold, Order, Push
 
     if offline and targets:
@@ -199,7 +199,7 @@ def plan(
             paper.line(f" · {remark}")
         if not p.steps and p.next_look:
             paper.line(f" · nothing to do until {minute(p.next_look)}")
-    paper.line(f"{plans.orders} orders, {plans.pushes} pushes, nothing removed.")
+    paper.line(f"{counted(plans.orders, 'order')}, {counted(plans.pushes, 'push', 'pushes')}, nothing removed.")
     if plans.foreign:
         paper.line(
             f"{plans.foreign} more would replace a certificate that is not ours. To do it: certbroker renew --yes"
