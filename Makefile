@@ -6,6 +6,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# More than there are cores: many tests wait for a paced platform or for the disk.
+WORKERS ?= $(shell echo $$((2 * $$(nproc 2>/dev/null || echo 2))))
 
 .PHONY: demo test interop bench check format clean
 
@@ -13,7 +15,7 @@ demo: $(VENV)/run
 	$(BIN)/certbroker demo
 
 test: $(VENV)/dev check
-	$(BIN)/pytest -n auto -q -m "not interop"
+	$(BIN)/pytest -n $(WORKERS) -q -m "not interop"
 
 check: $(VENV)/dev
 	$(BIN)/ruff format --check .

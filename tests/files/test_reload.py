@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -72,10 +73,14 @@ def test_one_that_a_kill_prevented_is_run_by_the_next_push(tmp_path: Path) -> No
 
 def test_it_is_killed_with_all_it_started_when_it_takes_too_long(tmp_path: Path) -> None:
     child = tmp_path / "child"
-    rig = files_rig(tmp_path, reload=["/bin/sh", "-c", f"sleep 600 & echo $! > {child}; wait"], reload_seconds=0.3)
-    with pytest.raises(Unavailable, match=r"took more than 0\.3 seconds"):
+    rig = files_rig(tmp_path, reload=["/bin/sh", "-c", f"sleep 600 & echo $! > {child}; wait"], reload_seconds=1.5)
+    with pytest.raises(Unavailable, match=r"took more than 1\.5 seconds"):
         rig.push(rig.first)
-    assert gone(int(child.read_text()))
+    process = int(child.read_text())
+    patience = time.monotonic() + 30  # a signal takes a moment to arrive on a busy machine
+    while not gone(process) and time.monotonic() < patience:
+        time.sleep(0.01)
+    assert gone(process)
 
 
 def gone(process: int) -> bool:
