@@ -36,7 +36,7 @@ WRITES = 30
 FIRST = 5
 """So many first writes are all tried: a run takes the file in with them. Of the others, one of STRIDE."""
 
-STRIDE = 10
+STRIDE = 40
 
 
 LEAST: dict[tuple[str, When], int] = {
