@@ -41,7 +41,7 @@ def test_the_wildcard_certificate_is_ordered_proven_and_delivered(
         desk = Desk(tmp_path / "desk", ca, proof)
         desk.run("init")
         desk.run("check")
-        assert "1 orders, 1 pushes" in desk.run("plan").out
+        assert "1 order, 1 push" in desk.run("plan").out
         ran = desk.run("renew")
         assert "1 ordered" in ran.out
         assert "v1 delivered; nobody can look" in ran.out
