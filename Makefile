@@ -15,7 +15,7 @@ demo: $(VENV)/run
 	$(BIN)/certbroker demo
 
 test: $(VENV)/dev check
-	$(BIN)/pytest -n $(WORKERS) -q -m "not interop"
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal -q -m "not interop"
 
 check: $(VENV)/dev
 	$(BIN)/ruff format --check .
