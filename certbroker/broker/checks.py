@@ -16,12 +16,14 @@ from certbroker.broker.report import Line, State, day, minute, served_now
 from certbroker.deploy import verify
 from certbroker.errors import (
     CertbrokerError,
+    IssuanceError,
     IssuerUnavailable,
     NothingDone,
     ProviderError,
     StoreError,
     Unavailable,
     UsageError,
+    VaultError,
 )
 from certbroker.model import Assignment, Certificate, Phase, Standing, Version, base_name
 from certbroker.probe import Roots, Verdict
@@ -240,7 +242,7 @@ def _caa(desk: Desk, certificate: Certificate) -> Iterator[Finding]:
     for issuer_name in certificate.issuers:
         try:
             problems = desk.issuer(issuer_name).caa_problems(certificate.names)
-        except CertbrokerError:
+        except (IssuanceError, NothingDone, ProviderError):
             continue  # the issuer's own line says it
         for problem in problems:
             yield Finding(
@@ -289,7 +291,7 @@ def _vault(desk: Desk) -> Finding:
             desk.vault.unseal(desk.store.id, kind, owner, box)
             count += 1
         return Finding(State.OK, "vault", desk.vault.url, f"key {desk.vault.kid} opens {count} of {count} sealed keys")
-    except CertbrokerError as error:
+    except VaultError as error:
         return Finding(State.FAIL, "vault", "key", error.what, error.hint or "")
 
 

@@ -16,7 +16,7 @@ from certbroker.broker.reconcile import Done, Reconciler
 from certbroker.broker.report import Line, Report, State
 from certbroker.broker.telling import Run, tell
 from certbroker.config import Config, TargetSettings
-from certbroker.errors import CertbrokerError, UsageError
+from certbroker.errors import CertbrokerError, ProviderError, UsageError
 from certbroker.issuer import OrderRequest
 from certbroker.model import Assignment, Certificate, Phase, Version
 from certbroker.plan import Selection
@@ -261,7 +261,7 @@ def _prune_target(desk: Desk, row: DueRow) -> list[Line]:
     keep = desk.store.kept_fingerprints(certificate_name, target_name)
     try:
         desk.saga.prune(desk.target(target_name), Assignment(certificate_name, target_name, names), keep)
-    except CertbrokerError as error:
+    except ProviderError as error:
         desk.store.set_due([replace(row, at=desk.world.clock.now() + CHECK_EVERY)])
         return [Line(State.WARN, target_name, f"left old objects in place: {error.what}")]
     desk.store.clear_due("prune", row.subject)

@@ -15,7 +15,7 @@ from certbroker import events, keys, policy, probe
 from certbroker.challenges import Challenges, Txt
 from certbroker.deploy.target import Target
 from certbroker.deploy.verify import Judgement, address, judge, remember
-from certbroker.errors import BadMaterial, CertbrokerError, ProviderError
+from certbroker.errors import BadMaterial, CertbrokerError, IssuanceError, NothingDone, ProviderError
 from certbroker.model import (
     Assignment,
     Bundle,
@@ -175,7 +175,7 @@ class Saga:
         try:
             placed = challenges.publish(list(texts.values()), self.store, self.emit)
             challenges.wait(placed, seconds=60.0)
-        except CertbrokerError as error:
+        except (IssuanceError, NothingDone, ProviderError) as error:
             self.emit(
                 events.Checked(
                     at=self.world.clock.now(),
