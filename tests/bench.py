@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
@@ -42,7 +43,7 @@ class Night:
 
 
 def night(folder: Path, count: int) -> Night:
-    world, network = quiet(folder, count)
+    world, network = quiet(folder, count, now=datetime.now(UTC))
     config = broker.read_config(world, None)
     rows: list[int] = []
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from sqlalchemy import insert
@@ -13,7 +13,7 @@ from certbroker.config import Config
 from certbroker.model import KeyType, Phase
 from certbroker.store import DeploymentRow, DueRow, Store, schema
 from certbroker.world import World
-from tests.clock import TestClock
+from tests.clock import START, TestClock
 from tests.world import CountingNetwork, make_world
 
 FILE = """\
@@ -46,13 +46,16 @@ targets = ["fly", "folder"]
 CHUNK = 500
 
 
-def quiet(folder: Path, count: int) -> tuple[World, CountingNetwork]:
-    """A world with `count` certificates, each issued, served and next due in a month. Its network is forbidden."""
+def quiet(folder: Path, count: int, *, now: datetime = START) -> tuple[World, CountingNetwork]:
+    """A world with `count` certificates, each issued, served and next due in a month. Its network is forbidden.
+
+    `now`: for programs of their own, which have only the system's clock: the real time.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     names = ", ".join(f'"n{number}.example"' for number in range(count))
     (folder / "certbroker.toml").write_text(FILE.format(folder=folder, names=names))
     network = CountingNetwork(forbidden=True)
-    world = make_world(folder, clock=TestClock(), network=network)
+    world = make_world(folder, clock=TestClock(now), network=network)
     config = broker.read_config(world, None)
     with broker.open_store(world, config, create=True) as store:
         _fill(store, config, world)
