@@ -64,6 +64,7 @@ def _entry(desk: Desk, done: Done) -> Entry:
             Line(State.OK, "order", f"{version.label} {version.fingerprint[:6]}, {tail}", done.seconds.get(""))
         )
     lines += [Line(State.FAIL, "order", error.what, done.seconds.get("")) for error in done.order_errors]
+    lines += [Line(State.WARN, "order", f"{why}; not before {minute(until)}") for why, until in _put_off(done)]
     lines += [Line(State.FAIL, "bug", text) for text in done.bugs]
     if done.rehearsal:
         return Entry(done.certificate, "a rehearsal", tuple(lines))
@@ -76,6 +77,11 @@ def _entry(desk: Desk, done: Done) -> Entry:
         if mine:
             lines.append(target_line(target, mine, looks, wanted[mine[0].version_id], done.seconds.get(target)))
     return Entry(done.certificate, done.why[0] if done.why else "", tuple(lines))
+
+
+def _put_off(done: Done) -> list[tuple[str, datetime]]:
+    """Orders that nothing is wrong with, for which it is too early."""
+    return [(h.why, h.until) for h in done.holds if h.target is None and h.until is not None and not h.failed]
 
 
 def _troubles(desk: Desk, done: Sequence[Done]) -> tuple[Trouble, ...]:
@@ -157,6 +163,8 @@ def _summary(desk: Desk, done: Sequence[Done], troubles: Sequence[Trouble], held
         parts.append("left to the other run")
     elif ordered:
         parts.append(f"{ordered} ordered")
+    elif put_off := sum(len(_put_off(d)) for d in done):
+        parts.append(f"{put_off} too early to order")
     elif not any(d.pushed or d.verified or d.order_errors for d in done):
         parts.append("nothing due" if not any(d.rehearsal for d in done) else "rehearsed")
     if total > delivered:

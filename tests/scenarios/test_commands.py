@@ -126,6 +126,15 @@ def test_plan_says_with_its_exit_code_that_something_would_change(place: Town) -
     assert (found["orders"], found["pushes"]) == (0, 0)
 
 
+def test_an_order_by_hand_that_comes_too_early_is_told_and_not_called_nothing_due(place: Town) -> None:
+    place.run("renew")
+    ran = place.run("issue", "main", "-m", "again")
+    assert "asked for by hand: again; ordered only a moment ago; not before Mon 23 Nov 09:05 UTC" in ran.out
+    assert "1 too early to order" in ran.out
+    assert "nothing due" not in ran.out
+    assert place.orders == 1
+
+
 def test_a_name_that_is_not_there_is_told_with_the_nearest(place: Town) -> None:
     assert "did you mean main?" in place.run("issue", "mian", ends=2).err
     assert "did you mean fastly?" in place.run("push", "--target", "fastl", ends=2).err
