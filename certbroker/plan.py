@@ -7,158 +7,30 @@ last shows it. Every (target, name) is compared with the wanted version, never t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from certbroker import policy
-from certbroker.model import Assignment, Certificate, KeyType, Live, Owner, Phase, Version, Window
+from certbroker.facts import DeploymentFacts, Facts, Selection, TargetFacts, VariantFacts
+from certbroker.model import Assignment, KeyType, Live, Owner, Phase, Version
+from certbroker.ordering import orders, situation
+from certbroker.steps import Hold, Order, Plan, Push, Step, Verify
 
-
-@dataclass(frozen=True, slots=True)
-class VariantFacts:
-    """What the store knows of certificate x key type."""
-
-    wanted: Version | None = None
-    window: Window | None = None
-    finalized: datetime | None = None
-    failures: int = 0
-    try_again: datetime | None = None
-    error: str | None = None
-    open_order: bool = False
-    """An earlier run left an order behind; it goes on whatever the rules say."""
-
-
-@dataclass(frozen=True, slots=True)
-class DeploymentFacts:
-    """How far the wanted version is on (target, name)."""
-
-    version_id: int
-    phase: Phase
-    try_again: datetime | None = None
-    deadline: datetime | None = None
-    why: str | None = None
-    drifted: bool = False
-    """It was committed, and the last look saw something else."""
-
-
-@dataclass(frozen=True, slots=True)
-class TargetFacts:
-    """One target of this certificate. `live` is None where nobody looked (offline, or nothing to do)."""
-
-    name: str
-    key_types: tuple[KeyType, ...]
-    accept_untrusted: bool = False
-    most_names: int | None = None
-    deployments: Mapping[str, DeploymentFacts] = field(default_factory=dict)
-    live: Mapping[str, Live] | None = None
-    trouble: str | None = None
-    """Why it cannot be asked or written now."""
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """All that is known about one certificate at `now`."""
-
-    now: datetime
-    every: timedelta
-    certificate: Certificate
-    variants: Mapping[KeyType, VariantFacts]
-    targets: Mapping[str, TargetFacts]
-    profiles: Mapping[str, str | None] = field(default_factory=dict)
-    """The profile each issuer is configured with."""
-    test_issuers: frozenset[str] = frozenset()
-    """Issuers known to be test CAs."""
-
-
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """What part of the plan this run is about."""
-
-    order: bool = True
-    by_hand: str | None = None
-    """`issue`: order now, for this reason."""
-    targets: frozenset[str] | None = None
-    ignore_backoff: bool = False
-    yes: bool = False
-    """The owner agreed to replace what is not ours."""
-    heal: bool = False
-    """`push`: also what drifted; `renew` only shows it."""
-    store_id: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """Ask `issuer` for a certificate. `replaces` is the version the CA is told it replaces."""
-
-    certificate: str
-    key_type: KeyType
-    issuer: str
-    names: tuple[str, ...]
-    why: str
-    replaces: Version | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Push:
-    """Make `assignment.target` serve `version` (None: the one that this plan orders) for the assignment's names."""
-
-    assignment: Assignment
-    key_type: KeyType
-    version: Version | None
-    why: str
-    foreign: tuple[str, ...] = ()
-    """Names at which it replaces a certificate that is not ours."""
-
-
-@dataclass(frozen=True, slots=True)
-class Verify:
-    """Look whether the edges serve what was pushed."""
-
-    assignment: Assignment
-    version: Version
-
-
-@dataclass(frozen=True, slots=True)
-class Hold:
-    """Something that is not done now. `person`: somebody must act; else time does."""
-
-    certificate: str
-    target: str | None
-    why: str
-    person: bool = False
-    hint: str | None = None
-    until: datetime | None = None
-    failed: bool = False
-
-
-Step = Order | Push | Verify | Hold
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """The steps for one certificate, in the order they are done; `remarks` need no step."""
-
-    certificate: Certificate
-    steps: tuple[Step, ...]
-    remarks: tuple[str, ...] = ()
-    next_look: datetime | None = None
-    """When something is due again if these steps succeed."""
-
-    @property
-    def orders(self) -> tuple[Order, ...]:
-        return tuple(step for step in self.steps if isinstance(step, Order))
-
-    @property
-    def pushes(self) -> tuple[Push, ...]:
-        return tuple(step for step in self.steps if isinstance(step, Push))
-
-    @property
-    def holds(self) -> tuple[Hold, ...]:
-        return tuple(step for step in self.steps if isinstance(step, Hold))
-
-    @property
-    def verifies(self) -> tuple[Verify, ...]:
-        return tuple(step for step in self.steps if isinstance(step, Verify))
+__all__ = [
+    "DeploymentFacts",
+    "Facts",
+    "Hold",
+    "Order",
+    "Plan",
+    "Push",
+    "Selection",
+    "Step",
+    "TargetFacts",
+    "VariantFacts",
+    "Verify",
+    "plan",
+    "situation",
+    "version_for",
+]
 
 
 def plan(facts: Facts, selection: Selection) -> Plan:
@@ -166,19 +38,12 @@ def plan(facts: Facts, selection: Selection) -> Plan:
     blocked = _other_store(facts)
     if blocked:
         return Plan(facts.certificate, tuple(blocked))
-    ordering = _orders(facts, selection)
-    orders = {step.key_type: step for step in ordering if isinstance(step, Order)}
-    pushing = [step for target in facts.targets.values() for step in _pushes(facts, selection, target, orders)]
-    if orders and pushing and all(isinstance(step, Hold) and step.person for step in pushing):
+    ordering = orders(facts, selection)
+    ordered = {step.key_type: step for step in ordering if isinstance(step, Order)}
+    pushing = [step for target in facts.targets.values() for step in _pushes(facts, selection, target, ordered)]
+    if ordered and pushing and all(isinstance(step, Hold) and step.person for step in pushing):
         ordering = [step for step in ordering if not isinstance(step, Order)]  # nobody would get the certificate
     return Plan(facts.certificate, (*ordering, *pushing), _remarks(facts), _next_look(facts))
-
-
-def situation(facts: Facts, key_type: KeyType) -> policy.Situation:
-    """What the rules look at."""
-    known = facts.variants.get(key_type, VariantFacts())
-    c = facts.certificate
-    return policy.Situation(facts.now, facts.every, key_type, c.names, c.issuers, known.wanted, known.window)
 
 
 def version_for(facts: Facts, target: TargetFacts) -> tuple[KeyType | None, Version | None]:
@@ -198,33 +63,6 @@ def _other_store(facts: Facts) -> list[Hold]:
             hint = "use the store that wrote it ([store] url), or restore its backup; to take over, remove its objects at the provider first"
             holds.append(Hold(facts.certificate.name, target.name, why, person=True, hint=hint, failed=True))
     return holds
-
-
-def _orders(facts: Facts, selection: Selection) -> list[Step]:
-    if not selection.order:
-        return []
-    c = facts.certificate
-    steps: list[Step] = []
-    for key_type in c.keys:
-        known = facts.variants.get(key_type, VariantFacts())
-        why = selection.by_hand or policy.reason_to_order(situation(facts, key_type))
-        if why is None and known.open_order:
-            why = "an order is under way"
-        if why is None:
-            continue
-        if known.try_again and known.try_again > facts.now and not selection.ignore_backoff:
-            text = f"{why}; the last try failed: {known.error or 'see history'}"
-            steps.append(Hold(c.name, None, text, until=known.try_again, failed=True))
-            continue
-        if known.finalized and not known.open_order:
-            again = known.finalized + policy.MINIMUM_BETWEEN_ORDERS
-            if again > facts.now:
-                steps.append(Hold(c.name, None, f"{why}; ordered only a moment ago", until=again))
-                continue
-        have = known.wanted
-        replaces = have if have and have.issuer == c.issuers[0] and not have.revoked_at else None
-        steps.append(Order(c.name, key_type, c.issuers[0], c.names, why, replaces))
-    return steps
 
 
 def _pushes(facts: Facts, selection: Selection, target: TargetFacts, orders: Mapping[KeyType, Order]) -> list[Step]:

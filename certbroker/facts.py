@@ -1,0 +1,81 @@
+"""What the planner is handed: everything known about one certificate at one moment, and what part of it a run is about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from certbroker.model import Certificate, KeyType, Live, Phase, Version, Window
+
+
+@dataclass(frozen=True, slots=True)
+class VariantFacts:
+    """What the store knows of certificate x key type."""
+
+    wanted: Version | None = None
+    window: Window | None = None
+    finalized: datetime | None = None
+    failures: int = 0
+    try_again: datetime | None = None
+    error: str | None = None
+    open_order: bool = False
+    """An earlier run left an order behind; it goes on whatever the rules say."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentFacts:
+    """How far the wanted version is on (target, name)."""
+
+    version_id: int
+    phase: Phase
+    try_again: datetime | None = None
+    deadline: datetime | None = None
+    why: str | None = None
+    drifted: bool = False
+    """It was committed, and the last look saw something else."""
+
+
+@dataclass(frozen=True, slots=True)
+class TargetFacts:
+    """One target of this certificate. `live` is None where nobody looked (offline, or nothing to do)."""
+
+    name: str
+    key_types: tuple[KeyType, ...]
+    accept_untrusted: bool = False
+    most_names: int | None = None
+    deployments: Mapping[str, DeploymentFacts] = field(default_factory=dict)
+    live: Mapping[str, Live] | None = None
+    trouble: str | None = None
+    """Why it cannot be asked or written now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """All that is known about one certificate at `now`."""
+
+    now: datetime
+    every: timedelta
+    certificate: Certificate
+    variants: Mapping[KeyType, VariantFacts]
+    targets: Mapping[str, TargetFacts]
+    profiles: Mapping[str, str | None] = field(default_factory=dict)
+    """The profile each issuer is configured with."""
+    test_issuers: frozenset[str] = frozenset()
+    """Issuers known to be test CAs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What part of the plan this run is about."""
+
+    order: bool = True
+    by_hand: str | None = None
+    """`issue`: order now, for this reason."""
+    targets: frozenset[str] | None = None
+    ignore_backoff: bool = False
+    yes: bool = False
+    """The owner agreed to replace what is not ours."""
+    heal: bool = False
+    """`push`: also what drifted; `renew` only shows it."""
+    store_id: str = ""

@@ -1,0 +1,83 @@
+"""What a plan is made of: each step a value with its reason in words, and nothing done yet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from certbroker.model import Assignment, Certificate, KeyType, Version
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Ask `issuer` for a certificate. `replaces` is the version the CA is told it replaces."""
+
+    certificate: str
+    key_type: KeyType
+    issuer: str
+    names: tuple[str, ...]
+    why: str
+    replaces: Version | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """Make `assignment.target` serve `version` (None: the one that this plan orders) for the assignment's names."""
+
+    assignment: Assignment
+    key_type: KeyType
+    version: Version | None
+    why: str
+    foreign: tuple[str, ...] = ()
+    """Names at which it replaces a certificate that is not ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verify:
+    """Look whether the edges serve what was pushed."""
+
+    assignment: Assignment
+    version: Version
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Something that is not done now. `person`: somebody must act; else time does."""
+
+    certificate: str
+    target: str | None
+    why: str
+    person: bool = False
+    hint: str | None = None
+    until: datetime | None = None
+    failed: bool = False
+
+
+Step = Order | Push | Verify | Hold
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The steps for one certificate, in the order they are done; `remarks` need no step."""
+
+    certificate: Certificate
+    steps: tuple[Step, ...]
+    remarks: tuple[str, ...] = ()
+    next_look: datetime | None = None
+    """When something is due again if these steps succeed."""
+
+    @property
+    def orders(self) -> tuple[Order, ...]:
+        return tuple(step for step in self.steps if isinstance(step, Order))
+
+    @property
+    def pushes(self) -> tuple[Push, ...]:
+        return tuple(step for step in self.steps if isinstance(step, Push))
+
+    @property
+    def holds(self) -> tuple[Hold, ...]:
+        return tuple(step for step in self.steps if isinstance(step, Hold))
+
+    @property
+    def verifies(self) -> tuple[Verify, ...]:
+        return tuple(step for step in self.steps if isinstance(step, Verify))
