@@ -111,15 +111,22 @@ class ChallengeFailed(IssuanceError):
 
 
 class RateLimited(IssuanceError):
-    """The CA asks us to wait `retry_after` seconds."""
+    """The CA asks us to wait `retry_after` seconds; or for a person, who lifts it at the address `link`."""
 
     retryable = True
 
     def __init__(
-        self, what: str, *, retry_after: float | None, hint: str | None = None, problem_type: str | None = None
+        self,
+        what: str,
+        *,
+        retry_after: float | None,
+        hint: str | None = None,
+        problem_type: str | None = None,
+        link: str | None = None,
     ) -> None:
         super().__init__(what, hint=hint, problem_type=problem_type)
         self.retry_after = retry_after
+        self.link = link
 
 
 class IssuerUnavailable(IssuanceError):

@@ -125,6 +125,19 @@ class OrderFailed(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class IssuerPassedOver(Event):
+    """An issuer did not deliver and is not asked again before `until`; `next_issuer` steps in (None: nobody is left)."""
+
+    kind = "issuer-passed-over"
+    key_type: str
+    issuer: str
+    cause: str
+    until: datetime
+    error: str
+    next_issuer: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WindowMoved(Event):
     """The CA answered (or changed) when to renew."""
 

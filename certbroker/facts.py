@@ -6,7 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from certbroker.failover import PassedOver
 from certbroker.model import Certificate, KeyType, Live, Phase, Version, Window
+
+
+@dataclass(frozen=True, slots=True)
+class OpenOrder:
+    """An order in the journal that is not over. `placed`: the CA has it; `signing`: and the signing request too."""
+
+    issuer: str
+    placed: bool = True
+    signing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +29,10 @@ class VariantFacts:
     failures: int = 0
     try_again: datetime | None = None
     error: str | None = None
-    open_order: bool = False
-    """An earlier run left an order behind; it goes on whatever the rules say."""
+    open_orders: tuple[OpenOrder, ...] = ()
+    """What earlier runs left behind, the newest first; one of them goes on whatever the rules say."""
+    passed: tuple[PassedOver, ...] = ()
+    """Issuers of its list that are, or were, passed over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +86,8 @@ class Selection:
     """`issue`: order now, for this reason."""
     targets: frozenset[str] | None = None
     ignore_backoff: bool = False
+    tried: frozenset[tuple[KeyType, str]] = frozenset()
+    """Issuers that were passed over for this certificate in this very run: `ignore_backoff` does not mean them."""
     yes: bool = False
     """The owner agreed to replace what is not ours."""
     heal: bool = False

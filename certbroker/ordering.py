@@ -1,9 +1,12 @@
-"""What to order: for each key type of a certificate, whether a rule asks for an order and whether this is the time."""
+"""What to order: for each key type of a certificate, whether a rule asks for an order, whether this is the time, and of whom."""
 
 from __future__ import annotations
 
-from certbroker import policy
+from collections.abc import Mapping
+
+from certbroker import failover, policy
 from certbroker.facts import Facts, Selection, VariantFacts
+from certbroker.failover import PassedOver
 from certbroker.model import KeyType
 from certbroker.steps import Hold, Order, Step
 
@@ -12,28 +15,45 @@ def orders(facts: Facts, selection: Selection) -> list[Step]:
     """An order for each key type that wants one, or why it has to wait."""
     if not selection.order:
         return []
+    found = [_order(facts, selection, key_type) for key_type in facts.certificate.keys]
+    return [step for step in found if step is not None]
+
+
+def _order(facts: Facts, selection: Selection, key_type: KeyType) -> Step | None:
     c = facts.certificate
-    steps: list[Step] = []
-    for key_type in c.keys:
-        known = facts.variants.get(key_type, VariantFacts())
-        why = selection.by_hand or policy.reason_to_order(situation(facts, key_type))
-        if why is None and known.open_order:
-            why = "an order is under way"
-        if why is None:
-            continue
-        if known.try_again and known.try_again > facts.now and not selection.ignore_backoff:
-            text = f"{why}; the last try failed: {known.error or 'see history'}"
-            steps.append(Hold(c.name, None, text, until=known.try_again, failed=True))
-            continue
-        if known.finalized and not known.open_order:
-            again = known.finalized + policy.MINIMUM_BETWEEN_ORDERS
-            if again > facts.now:
-                steps.append(Hold(c.name, None, f"{why}; ordered only a moment ago", until=again))
-                continue
-        have = known.wanted
-        replaces = have if have and have.issuer == c.issuers[0] and not have.revoked_at else None
-        steps.append(Order(c.name, key_type, c.issuers[0], c.names, why, replaces))
-    return steps
+    known = facts.variants.get(key_type, VariantFacts())
+    why = selection.by_hand or policy.reason_to_order(situation(facts, key_type))
+    if why is None and known.open_orders:
+        why = "an order is under way"
+    if why is None:
+        return None
+    if known.try_again and known.try_again > facts.now and not selection.ignore_backoff:
+        text = f"{why}; the last try failed: {known.error or 'see history'}"
+        return Hold(c.name, None, text, until=known.try_again, failed=True, key_type=key_type)
+    away = passed_over(facts, selection, key_type)
+    issuer = failover.choose(c.issuers, away, [order.issuer for order in known.open_orders if order.placed])
+    if issuer is None:
+        text = f"{why}; no issuer is left: {'; '.join(each.words() for each in away.values())}"
+        until = min(each.until for each in away.values())
+        return Hold(c.name, None, text, until=until, failed=True, key_type=key_type)
+    if known.finalized and not any(order.signing and order.issuer == issuer for order in known.open_orders):
+        again = known.finalized + policy.MINIMUM_BETWEEN_ORDERS
+        if again > facts.now:
+            return Hold(c.name, None, f"{why}; ordered only a moment ago", until=again, key_type=key_type)
+    have = known.wanted
+    replaces = have if have and have.issuer == issuer and not have.revoked_at else None
+    return Order(c.name, key_type, issuer, c.names, why, replaces, failover.stepped_in(c.issuers, away, issuer))
+
+
+def passed_over(facts: Facts, selection: Selection, key_type: KeyType) -> Mapping[str, PassedOver]:
+    """By issuer of the certificate's list: who is not asked now. A person who asks begins with the first again."""
+    known = facts.variants.get(key_type, VariantFacts())
+    away = failover.in_force(known.passed, facts.now)
+    return {
+        issuer: away[issuer]
+        for issuer in facts.certificate.issuers
+        if issuer in away and (not selection.ignore_backoff or (key_type, issuer) in selection.tried)
+    }
 
 
 def situation(facts: Facts, key_type: KeyType) -> policy.Situation:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from certbroker import policy
-from certbroker.facts import DeploymentFacts, Facts, Selection, TargetFacts, VariantFacts
+from certbroker.facts import DeploymentFacts, Facts, OpenOrder, Selection, TargetFacts, VariantFacts
 from certbroker.model import Assignment, KeyType, Live, Owner, Phase, Version
 from certbroker.ordering import orders, situation
 from certbroker.steps import Hold, Order, Plan, Push, Step, Verify
@@ -19,6 +19,7 @@ __all__ = [
     "DeploymentFacts",
     "Facts",
     "Hold",
+    "OpenOrder",
     "Order",
     "Plan",
     "Push",

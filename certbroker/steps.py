@@ -18,6 +18,8 @@ class Order:
     names: tuple[str, ...]
     why: str
     replaces: Version | None = None
+    instead: str | None = None
+    """Why it is asked of this issuer and not of the one that the file prefers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,8 @@ class Hold:
     hint: str | None = None
     until: datetime | None = None
     failed: bool = False
+    key_type: KeyType | None = None
+    """Which order is held, if it is one."""
 
 
 Step = Order | Push | Verify | Hold

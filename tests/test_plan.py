@@ -15,6 +15,7 @@ from certbroker.plan import (
     DeploymentFacts,
     Facts,
     Hold,
+    OpenOrder,
     Order,
     Plan,
     Push,
@@ -150,7 +151,8 @@ def test_two_finalizations_are_never_closer_than_the_minimum_whatever_the_reason
 
 def test_an_order_that_was_left_behind_goes_on() -> None:
     known = facts(
-        target(phase=Phase.COMMITTED), variants={KeyType.P256: VariantFacts(wanted=version(), open_order=True)}
+        target(phase=Phase.COMMITTED),
+        variants={KeyType.P256: VariantFacts(wanted=version(), open_orders=(OpenOrder("le"),))},
     )
     assert [order.why for order in plan(known, Selection()).orders] == ["an order is under way"]
 

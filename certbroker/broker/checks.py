@@ -200,6 +200,8 @@ def _credentials(desk: Desk, subject: str, *, write: bool) -> Finding:
         place = config.targets.get(name) if kind == "target" else config.solvers.get(name) if kind == "solver" else None
         where = f" ({config.file}:{place.line})" if place is not None and place.line else ""
         hint = error.hint or f"put it right, then: certbroker check {name}"
+        if kind == "issuer" and _only_steps_in(desk, name):
+            return Finding(State.WARN, kind, name, f"it could not step in: {error.what}", hint)
         return Finding(State.FAIL, kind, name, f"{error.what}{where}", hint)
     if standing is None:
         return Finding(State.OK, kind, name, "needs no credentials")
@@ -215,6 +217,12 @@ def _credentials(desk: Desk, subject: str, *, write: bool) -> Finding:
     if remarks:
         return Finding(State.WARN, kind, name, f"{said}: {'; '.join(remarks)}")
     return Finding(State.OK, kind, name, said)
+
+
+def _only_steps_in(desk: Desk, issuer: str) -> bool:
+    """No certificate prefers it: nothing fails while the first of their lists delivers."""
+    users = [c for c in desk.config.certificates.values() if issuer in c.issuers]
+    return bool(users) and all(c.issuers[0] != issuer for c in users)
 
 
 def _target_standing(desk: Desk, name: str, *, write: bool) -> Standing | None:
@@ -244,10 +252,11 @@ def _caa(desk: Desk, certificate: Certificate) -> Iterator[Finding]:
             problems = desk.issuer(issuer_name).caa_problems(certificate.names)
         except (IssuanceError, NothingDone, ProviderError):
             continue  # the issuer's own line says it
+        first = issuer_name == certificate.issuers[0]
         for problem in problems:
-            yield Finding(
-                State.FAIL if problem.forbids else State.WARN, "caa", certificate.name, problem.what, problem.hint
-            )
+            what = problem.what if first else f"{issuer_name} could not step in: {problem.what}"
+            state = State.FAIL if problem.forbids and first else State.WARN
+            yield Finding(state, "caa", certificate.name, what, problem.hint)
 
 
 def _stores(desk: Desk, certificate: Certificate) -> Iterator[Finding]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from certbroker.broker.desk import Desk
 from certbroker.errors import ProviderError
 from certbroker.model import Assignment, Certificate, KeyType, Live, Phase, Version
-from certbroker.plan import DeploymentFacts, Facts, TargetFacts, VariantFacts
+from certbroker.plan import DeploymentFacts, Facts, OpenOrder, TargetFacts, VariantFacts
 from certbroker.store import DeploymentRow
 
 Looked = dict[tuple[str, str], dict[str, Live] | str]
@@ -32,7 +32,11 @@ def gather(desk: Desk, certificate: Certificate, looked: Looked, *, look: bool, 
             failures=row.failures if row else 0,
             try_again=row.try_again if row else None,
             error=row.error if row else None,
-            open_order=desk.store.open_order(certificate.name, key_type, rehearsal=False) is not None,
+            open_orders=tuple(
+                OpenOrder(order.issuer, order.uri is not None, order.state == "finalizing")
+                for order in desk.store.open_orders_of(certificate.name, key_type, rehearsal=False)
+            ),
+            passed=tuple(desk.store.passed(certificate.name, key_type)) if len(certificate.issuers) > 1 else (),
         )
     rows = desk.store.deployments(certificate.name)
     versions = {each.wanted.id: each.wanted for each in variants.values() if each.wanted}

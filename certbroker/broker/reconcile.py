@@ -11,18 +11,19 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Final, TypeVar
 
-from certbroker import events, policy
+from certbroker import events
 from certbroker.broker.desk import Desk
+from certbroker.broker.done import Done
 from certbroker.broker.facts import Looked, gather
-from certbroker.errors import CertbrokerError, LeaseHeld, StoreError, VaultError
-from certbroker.issuer import OrderRequest
-from certbroker.model import Assignment, Certificate, Version
-from certbroker.plan import Hold, Order, Plan, Push, Selection, Verify, plan
+from certbroker.broker.orders import Orders, Tried
+from certbroker.errors import LeaseHeld, StoreError, VaultError
+from certbroker.model import Assignment, Certificate
+from certbroker.plan import Plan, Push, Selection, Verify, plan
 from certbroker.store import DueRow, Lease
 
 LEASE_SECONDS: Final = 120.0
@@ -34,24 +35,6 @@ OBSERVE: Final = timedelta(hours=6)
 
 T = TypeVar("T")
 R = TypeVar("R")
-
-
-@dataclass
-class Done:
-    """What became of one certificate in this run."""
-
-    certificate: str
-    held_by: str | None = None
-    ordered: list[Version] = field(default_factory=list)
-    order_errors: list[CertbrokerError] = field(default_factory=list)
-    seconds: dict[str, float] = field(default_factory=dict)
-    """How long the order ("") and each target took."""
-    holds: list[Hold] = field(default_factory=list)
-    why: list[str] = field(default_factory=list)
-    pushed: list[str] = field(default_factory=list)
-    verified: list[str] = field(default_factory=list)
-    bugs: list[str] = field(default_factory=list)
-    rehearsal: bool = False
 
 
 class Reconciler:
@@ -70,10 +53,11 @@ class Reconciler:
             leases = stack.enter_context(self._leases(certificates))
             mine = [certificate for certificate in certificates if certificate.name in leases]
             self._each(mine, self._ask_windows, _own_name)
-            plans = self._each(mine, lambda certificate: self._plan(certificate, order=True), _own_name)
+            plans = self._each(mine, self._plan, _own_name)
             if any(p.orders or p.pushes for p in plans):
                 self._desk.check_vault()
-            self._order([order for p in plans for order in p.orders], leases)
+            orders = Orders(self._desk, self._done, leases, self._plan)
+            orders.place([order for p in plans for order in p.orders])
             after = self._each(mine, lambda certificate: self._plan(certificate, order=False), _own_name)
             first = {p.certificate.name: p for p in plans}
             for p in after:
@@ -118,16 +102,14 @@ class Reconciler:
 
     # ---- plan --------------------------------------------------------------------------------------------------------
 
-    def _plan(self, certificate: Certificate, *, order: bool) -> Plan:
+    def _plan(self, certificate: Certificate, tried: Tried = frozenset(), *, order: bool = True) -> Plan:
         s = self._selection
         facts = gather(self._desk, certificate, self._looked, look=True, heal=s.heal)
-        chosen = Selection(
+        chosen = replace(
+            s,
             order=s.order and order,
             by_hand=s.by_hand if order else None,
-            targets=s.targets,
-            ignore_backoff=s.ignore_backoff,
-            yes=s.yes,
-            heal=s.heal,
+            tried=tried,
             store_id=self._desk.store.id,
         )
         return plan(facts, chosen)
@@ -177,57 +159,6 @@ class Reconciler:
                 self._desk.store.order_failed(
                     first.certificate.name, key_type, error=hold.why, hint=hold.hint, try_again=now
                 )
-
-    # ---- order -------------------------------------------------------------------------------------------------------
-
-    def _order(self, wanted: Sequence[Order], leases: dict[str, Lease]) -> None:
-        """All orders of the run, one batch an issuer."""
-        by_issuer: dict[str, list[Order]] = {}
-        for order in wanted:
-            by_issuer.setdefault(order.issuer, []).append(order)
-        for issuer, orders in by_issuer.items():
-            began = self._desk.world.clock.monotonic()
-            requests = [OrderRequest(o.certificate, o.key_type, o.names, o.why, o.replaces) for o in orders]
-            try:
-                results: Sequence[Version | CertbrokerError] = self._desk.issuer(issuer).obtain(
-                    requests, still_ours=lambda certificate: leases[certificate].check()
-                )
-            except (StoreError, VaultError):
-                raise
-            except CertbrokerError as error:  # e.g. no account can be had: the same for all of them
-                results = [error] * len(orders)
-            seconds = self._desk.world.clock.monotonic() - began
-            for order, result in zip(orders, results, strict=True):
-                self._ordered(order, result, seconds)
-
-    def _ordered(self, order: Order, result: Version | CertbrokerError, seconds: float) -> None:
-        done = self._done[order.certificate]
-        done.seconds[""] = seconds
-        done.why.append(order.why)
-        if isinstance(result, Version):
-            done.ordered.append(result)
-            return
-        if isinstance(result, LeaseHeld):
-            done.held_by = result.holder
-            return
-        done.order_errors.append(result)
-        store = self._desk.store
-        failures = store.variant(order.certificate, order.key_type).failures + 1
-        wait = policy.order_backoff(failures, result.retry_after)
-        again = self._desk.world.clock.now() + wait
-        event = events.OrderFailed(
-            at=self._desk.world.clock.now(),
-            certificate=order.certificate,
-            key_type=order.key_type.value,
-            issuer=order.issuer,
-            error=result.what,
-            hint=result.hint,
-            try_again=again,
-        )
-        store.order_failed(
-            order.certificate, order.key_type, error=result.what, hint=result.hint, try_again=again, events=[event]
-        )
-        self._desk.emit(event)
 
     # ---- push --------------------------------------------------------------------------------------------------------
 

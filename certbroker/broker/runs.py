@@ -12,7 +12,8 @@ from typing import Any
 from certbroker import events
 from certbroker.broker.checks import ask_failing, due_checks, observe
 from certbroker.broker.desk import Desk, nearest
-from certbroker.broker.reconcile import Done, Reconciler
+from certbroker.broker.done import Done
+from certbroker.broker.reconcile import Reconciler
 from certbroker.broker.report import Line, Report, State
 from certbroker.broker.telling import Run, tell
 from certbroker.config import Config, TargetSettings
@@ -117,7 +118,7 @@ def take_in(desk: Desk) -> None:
     now = desk.world.clock.now()
     checked = {row.subject for row in store.due_of("check")}
     to_check = {f"target/{name}" for name in config.targets} | {f"solver/{name}" for name in config.solvers}
-    to_check |= {f"issuer/{issuer}" for c in config.certificates.values() for issuer in c.issuers[:1]}
+    to_check |= {f"issuer/{issuer}" for c in config.certificates.values() for issuer in c.issuers}
     later = [DueRow("check", subject, now + CHECK_EVERY) for subject in sorted(to_check - checked)]
     if all(row.subject != "store" for row in store.due_of("prune")):
         later.append(DueRow("prune", "store", now + CHECK_EVERY))

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from certbroker import events
 from certbroker.broker.desk import Desk
-from certbroker.broker.reconcile import Done
+from certbroker.broker.done import Done
 from certbroker.broker.report import Entry, Line, Report, State, Trouble, day, minute, served_now, target_line
 from certbroker.model import Phase
 
@@ -63,6 +63,7 @@ def _entry(desk: Desk, done: Done) -> Entry:
         lines.append(
             Line(State.OK, "order", f"{version.label} {version.fingerprint[:6]}, {tail}", done.seconds.get(""))
         )
+    lines += [Line(State.WARN, "order", text) for text in done.stepped_in]
     lines += [Line(State.FAIL, "order", error.what, done.seconds.get("")) for error in done.order_errors]
     lines += [Line(State.WARN, "order", f"{why}; not before {minute(until)}") for why, until in _put_off(done)]
     lines += [Line(State.FAIL, "bug", text) for text in done.bugs]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from certbroker import policy
+from certbroker import failover, policy
 from certbroker.broker.report import PHASE_STATE, State, day, minute, served_now, worst
 from certbroker.config import Config
 from certbroker.errors import UsageError
@@ -90,7 +90,10 @@ def _row(store: Store, config: Config, certificate: Certificate, now: datetime) 
         if known and known.error:
             states.append(State.FAIL)
             again = f", next try {minute(known.try_again)}" if known.try_again else ""
-            notes.append(f"cannot be ordered: {known.error}{again}")
+            hint = f"; {known.hint}" if known.hint else ""
+            notes.append(f"cannot be ordered: {known.error}{again}{hint}")
+        passed = failover.in_force(store.passed(certificate.name, key), now)
+        notes += [each.words() for each in passed.values() if each.issuer in certificate.issuers]
     if not wanted:
         state = worst(states) if State.FAIL in states or State.WAIT in states else State.NONE
         return Row(certificate.name, state, "-", None, None, cells, "; ".join(notes) or "never issued")
@@ -242,10 +245,13 @@ def _explain_certificate(store: Store, config: Config, certificate: Certificate,
                 lines.append(f"    {remark}")
             if s.window and s.window.explanation_url:
                 lines.append(f"    the CA explains: {s.window.explanation_url}")
+        passed = failover.in_force(store.passed(certificate.name, key), now)
+        lines += [f"    {each.words()}: {each.why}" for each in passed.values() if each.issuer in certificate.issuers]
         if known and known.error:
             lines.append(
                 f"    the last order failed: {known.error}"
                 + (f"; next try {minute(known.try_again)}" if known.try_again else "")
+                + (f"\n    hint: {known.hint}" if known.hint else "")
             )
     lines.append(f"  now: {served_now(store, certificate.name)}")
     wanted = {v.wanted.id: v.wanted.label for v in variants.values() if v.wanted}
@@ -284,6 +290,8 @@ def told(kind: str, target: str | None, name: str | None, data: Mapping[str, obj
             return f"order at {data.get('issuer')} ({data.get('key_type')}): {data.get('why')}"
         case "issued":
             return f"{data.get('version')} issued by {data.get('issuer')}, ends {data.get('ends')}"
+        case "issuer-passed-over":
+            return f"{data.get('issuer')} passed over until {data.get('until')}: {data.get('error')}"
         case "order-failed":
             return f"order at {data.get('issuer')} failed: {data.get('error')}"
         case "run-started":

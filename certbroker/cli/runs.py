@@ -183,6 +183,8 @@ def plan(
             match step:
                 case Order():
                     paper.line(f" + order   {step.issuer}, {step.key_type.value:<14} {step.why}")
+                    if step.instead:
+                        paper.line(f"   note:   {step.instead}")
                 case Push():
                     label = step.version.label if step.version else "the new one"
                     mark = "~" if step.foreign else "+"

@@ -14,10 +14,9 @@ from certbroker.errors import (
     ChallengeFailed,
     IssuanceError,
     IssuerUnavailable,
-    RateLimited,
 )
 from certbroker.issuer.messages import Authorization, Challenge, Order
-from certbroker.issuer.problem import HINTS, Problem
+from certbroker.issuer.problem import HINTS, Problem, rate_limited
 from certbroker.issuer.request import OrderRequest, Refusal
 from certbroker.issuer.waiting import Pace
 from certbroker.model import Version
@@ -114,7 +113,7 @@ def explained(ca: str, authorizations: Sequence[Authorization], order: Order) ->
     problem = order.error or Problem()
     what = f"{ca} gave the order up: {problem}"
     if problem.code == "rateLimited":
-        return RateLimited(what, retry_after=None, problem_type=problem.type)
+        return rate_limited(what, problem, None)
     if problem.code == "serverInternal":
         return IssuerUnavailable(what)
     return IssuanceError(what, hint=HINTS.get(problem.code), problem_type=problem.type or None)

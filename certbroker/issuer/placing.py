@@ -99,23 +99,26 @@ def _check_profile(talk: Conversation) -> None:
 
 def _place_one(talk: Conversation, work: Work, account_uri: str) -> None:
     talk.still_ours(work.request.certificate)
-    _resume(talk, work, account_uri)
+    request = work.request
+    left = talk.store.open_orders_of(request.certificate, request.key_type, rehearsal=request.rehearsal)
+    mine = next((row for row in left if (row.issuer, row.directory) == (talk.ca, talk.settings.directory)), None)
+    if mine is not None:
+        _resume(talk, work, mine, account_uri)
     talk.check_interval(work)
     if work.row is None:
         _start(talk, work, account_uri)
     if work.order is None:
         _order(talk, work)
+    for row in left:  # only now: what stands elsewhere is given up when this one stands
+        if row.id not in (work.journal.id, mine.id if mine else None):
+            talk.abandon(row, f"{row.issuer} was left for {talk.ca}" if row.issuer != talk.ca else "a newer one stands")
 
 
 # ---- an order that an earlier run left behind --------------------------------------------------------------------------
 
 
-def _resume(talk: Conversation, work: Work, account_uri: str) -> None:
-    request = work.request
-    row = talk.store.open_order(request.certificate, request.key_type, rehearsal=request.rehearsal)
-    if row is None:
-        return
-    unlike = _unlike(talk, row, request, account_uri)
+def _resume(talk: Conversation, work: Work, row: OrderRow, account_uri: str) -> None:
+    unlike = _unlike(talk, row, work.request, account_uri)
     if unlike is None:
         work.key = talk.sealed_key(row)
         work.row = row
@@ -137,8 +140,6 @@ def _resume(talk: Conversation, work: Work, account_uri: str) -> None:
 
 def _unlike(talk: Conversation, row: OrderRow, request: OrderRequest, account_uri: str) -> str | None:
     """Why the journal's order is not the one that is wanted now."""
-    if (row.issuer, row.directory) != (talk.ca, talk.settings.directory):
-        return f"it was placed with {row.issuer}"
     if row.account_uri != account_uri:
         return "it belongs to another account"
     if set(row.names) != set(request.names):

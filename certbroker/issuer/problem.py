@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -12,6 +13,8 @@ from certbroker.errors import IssuanceError, IssuerUnavailable, RateLimited
 PREFIX: Final = "urn:ietf:params:acme:error:"
 DETAIL_CHARACTERS: Final = 500
 """How much of one foreign sentence we repeat: a CA's rate-limit text with its link fits."""
+
+_LINK: Final = re.compile(r"https://[!-~]{1,2000}")
 
 HINTS: Final[Mapping[str, str]] = {
     "caa": "the zone's CAA records must allow this CA: see `certbroker check`",
@@ -42,6 +45,8 @@ class Problem:
     detail: str = ""
     name: str = ""
     subproblems: tuple[Problem, ...] = ()
+    link: str = ""
+    """The page where a person lifts a pause, whole: it may be longer than what we repeat of the sentence."""
 
     @property
     def code(self) -> str:
@@ -61,6 +66,7 @@ class Problem:
             detail=printable(value.get("detail") or value.get("title") or ""),
             name=printable(name) if isinstance(name, str) else "",
             subproblems=tuple(p for p in map(cls._leaf, below) if p) if isinstance(below, list) else (),
+            link=_link(value.get("detail")),
         )
 
     @classmethod
@@ -70,11 +76,38 @@ class Problem:
             return None
         return cls.read({key: member for key, member in value.items() if key != "subproblems"})
 
+    @property
+    def agreed(self) -> str:
+        """The type; for several names refused at once, the one that all of them were refused for (RFC 8555 section 6.7.1)."""
+        below = {each.type for each in self.subproblems}
+        if self.code in ("", "malformed", "compound") and len(below) == 1:
+            return below.pop() or self.type
+        return self.type
+
     def __str__(self) -> str:
         """Its sentence, then each subproblem with its name."""
         said = self.detail or self.code or "no reason given"
         parts = [said, *(f"{below.name}: {below}" if below.name else str(below) for below in self.subproblems)]
         return "; ".join(parts)
+
+
+def rate_limited(what: str, problem: Problem, retry_after: float | None) -> RateLimited:
+    """The error for `problem`. One that waiting does not lift has a link to the page where a person does."""
+    hint = "nothing to do but wait; more names in one certificate need fewer orders"
+    if problem.link:
+        hint = f"waiting does not help: open {problem.link} and confirm, then: certbroker renew NAME"
+    return RateLimited(
+        what, retry_after=retry_after, hint=hint, problem_type=problem.type or None, link=problem.link or None
+    )
+
+
+def _link(detail: object) -> str:
+    """The self-service page that a CA names for names it has paused; every other limit links to its documentation."""
+    if not isinstance(detail, str):
+        return ""
+    links = [found.rstrip(".,;)") for found in _LINK.findall(detail)]
+    paused = "paused" in detail.lower()
+    return next((link for link in links if paused or "unpause" in link), "")
 
 
 def refusal(
@@ -92,16 +125,11 @@ def refusal(
     except (ValueError, RecursionError):
         problem = Problem()
     known = bool(problem.type or problem.detail)
-    kind = problem.type or None
+    kind = problem.agreed or None
     said = f': "{problem}"' if known else f" with {printable(content_type) or 'no content type'} where JSON belongs"
     error: IssuanceError
     if problem.code == "rateLimited" or status == 429:
-        error = RateLimited(
-            f"{ca} limits {doing} ({status}){said}",
-            retry_after=retry_after,
-            hint="nothing to do but wait; more names in one certificate need fewer orders",
-            problem_type=kind,
-        )
+        error = rate_limited(f"{ca} limits {doing} ({status}){said}", problem, retry_after)
     elif status >= 500 or status in (408, 425):
         error = IssuerUnavailable(f"{ca} answered {status} to {doing}{said}", retry_after=retry_after)
         error.problem_type = kind

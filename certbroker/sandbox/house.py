@@ -23,17 +23,29 @@ from certbroker.testkit.simulator import serve
 from certbroker.world import Clock
 
 ZONE: Final = "example.com"
+SECOND_CAA: Final = "second.certbroker.test"
 
 
 class Sandbox:
-    """One embedded world. `with Sandbox(...) as house:` starts it; `house.write(folder)` makes a folder to work in."""
+    """One embedded world. `with Sandbox(...) as house:` starts it; `house.write(folder)` makes a folder to work in.
 
-    def __init__(self, *, clock: Clock, rng: random.Random, zones: tuple[str, ...] = (ZONE,)) -> None:
+    Args:
+        second_ca: another CA, of other roots and accounts, that steps in for the first: `issuer = ["sandbox", "second"]`.
+    """
+
+    def __init__(
+        self, *, clock: Clock, rng: random.Random, zones: tuple[str, ...] = (ZONE,), second_ca: bool = False
+    ) -> None:
         self._clock = clock
         self._rng = rng
         self.zones = zones
         self.dns = DnsServer(recursive=True, clock=clock)
         self.ca = SandboxCA(clock=clock, rng=rng, lookup_txt=self.dns.lookup_txt)
+        self.ca2 = (
+            SandboxCA(clock=clock, rng=rng, lookup_txt=self.dns.lookup_txt, caa_identity=SECOND_CAA)
+            if second_ca
+            else None
+        )
         self.dnsimple = DnsimpleSimulator(zones=zones, on_change=self._publish, now=clock.now)
         self.platforms: dict[str, Embedded] = {}
         self.edges: dict[str, TlsEdge] = {}
@@ -50,6 +62,8 @@ class Sandbox:
                 self.dns.add_zone(zone, ns=(f"ns1.{zone}",))
                 self.dns.add(f"ns1.{zone}", "A", "127.0.0.1")
             self.urls["ca"] = stack.enter_context(serve(self.ca)).url
+            if self.ca2 is not None:
+                self.urls["ca2"] = stack.enter_context(serve(self.ca2)).url
             self.urls["dnsimple"] = stack.enter_context(serve(self.dnsimple)).url
             house = House(self._clock.now, self._rng, self._lookup, self._managed)
             for kind in registry.simulator_types():
@@ -124,13 +138,14 @@ class Sandbox:
             'key = "file:vault.key"',
             "",
             "[defaults]",
-            'issuer = "sandbox"',
+            'issuer = "sandbox"' if self.ca2 is None else 'issuer = ["sandbox", "second"]',
             "",
             "[issuer.sandbox]",
             f'directory = "{self.urls["ca"]}/dir"',
             'roots = "roots.pem"',
             "agree_to_terms = true",
             "",
+            *self._second_issuer(),
             "[solver.dnsimple]",
             'type = "dnsimple"',
             f'api = "{self.urls["dnsimple"]}/v2"',
@@ -151,6 +166,12 @@ class Sandbox:
             lines += [platform.tables(self.urls[kind]).rstrip("\n"), ""]
         return "\n".join(lines) + (certificates or self._certificate()) + extra
 
+    def _second_issuer(self) -> list[str]:
+        if self.ca2 is None:
+            return []
+        directory = f'directory = "{self.urls["ca2"]}/dir"'
+        return ["[issuer.second]", directory, 'roots = "roots2.pem"', "agree_to_terms = true", ""]
+
     def _certificate(self) -> str:
         targets = [
             line[8:-1]
@@ -166,6 +187,8 @@ class Sandbox:
         """roots.pem and certbroker.toml into `folder`; returns the path of the file."""
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "roots.pem").write_text(self.ca.roots_pem)
+        if self.ca2 is not None:
+            (folder / "roots2.pem").write_text(self.ca2.roots_pem)
         path = folder / "certbroker.toml"
         path.write_text(self.configuration(folder, extra=extra, certificates=certificates))
         return path

@@ -19,6 +19,7 @@ from certbroker.store.findings import Findings
 from certbroker.store.leases import Lease, Leases
 from certbroker.store.looks import Looks
 from certbroker.store.orders import Orders
+from certbroker.store.passed import Passed
 from certbroker.store.published import Published
 from certbroker.store.retention import Retention
 from certbroker.store.rows import (
@@ -69,7 +70,9 @@ __all__ = [
 ]
 
 
-class Store(Declared, Versions, Accounts, Orders, Published, Deployments, Looks, Due, Findings, Leases, Retention):
+class Store(
+    Declared, Versions, Accounts, Orders, Passed, Published, Deployments, Looks, Due, Findings, Leases, Retention
+):
     """Open one with `Store.open`. All methods may be called from any thread; all raise StoreError when it refuses."""
 
     id: str

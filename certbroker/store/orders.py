@@ -50,9 +50,9 @@ class Orders(History):
         row = self.row(select(_table).where(_table.c.id == id))
         return None if row is None else _as_order(row)
 
-    def open_order(self, certificate: str, key_type: KeyType, *, rehearsal: bool) -> OrderRow | None:
-        """The newest one that is neither done nor failed."""
-        row = self.row(
+    def open_orders_of(self, certificate: str, key_type: KeyType, *, rehearsal: bool) -> list[OrderRow]:
+        """Those that are neither done nor failed, the newest first: more than one while another issuer steps in."""
+        rows = self.rows(
             select(_table)
             .where(
                 _table.c.certificate == certificate,
@@ -61,9 +61,8 @@ class Orders(History):
                 _OPEN,
             )
             .order_by(_table.c.id.desc())
-            .limit(1)
         )
-        return None if row is None else _as_order(row)
+        return [_as_order(row) for row in rows]
 
     def open_orders(self) -> list[OrderRow]:
         """Oldest first."""

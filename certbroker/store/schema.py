@@ -189,6 +189,21 @@ acme_order = Table(
 )
 """The order journal, written before each step: a process killed anywhere resumes the same order."""
 
+passed_over = Table(
+    "passed_over",
+    metadata,
+    Column("certificate", String(255), primary_key=True),
+    Column("key_type", String(16), primary_key=True),
+    Column("issuer", String(64), primary_key=True),
+    Column("cause", String(16), nullable=False),
+    Column("since", Moment, nullable=False),
+    Column("until", Moment, nullable=False),
+    Column("why", Words, nullable=False),
+    Column("times", Integer, nullable=False),
+    Index("passed_over_until", "until"),
+)
+"""Issuers that are not asked for a variant until then, because another one of its list steps in."""
+
 published = Table(
     "published",
     metadata,

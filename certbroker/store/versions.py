@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Row, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, select, update
 
 from certbroker.errors import StoreError
 from certbroker.events import Event
@@ -113,6 +113,9 @@ class Versions(Boxes, Tally):
                 row = update(_variant).where(_is(draft.certificate, draft.key_type))
                 with self.counted(connection, [new_id] if until_now is None else [until_now, new_id]):
                     connection.execute(row.values(**_CLEAR, wanted=new_id))
+                passed = schema.passed_over
+                mine = (passed.c.certificate == draft.certificate) & (passed.c.key_type == draft.key_type.value)
+                connection.execute(delete(passed).where(mine, passed.c.issuer == draft.issuer))
             if order_id is not None:
                 order = schema.acme_order
                 connection.execute(

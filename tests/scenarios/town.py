@@ -52,6 +52,11 @@ class Town:
     def ca(self) -> Any:
         return self.house.ca
 
+    @property
+    def ca2(self) -> Any:
+        """The CA that steps in, in a town that has two."""
+        return self.house.ca2
+
     def platform(self, kind: str) -> Any:
         return self.house.platforms[kind]
 
@@ -127,14 +132,17 @@ class Town:
 
 
 @contextmanager
-def town(folder: Path, *, zones: tuple[str, ...] = ("example.com",), init: bool = True) -> Iterator[Town]:
+def town(
+    folder: Path, *, zones: tuple[str, ...] = ("example.com",), init: bool = True, second_ca: bool = False
+) -> Iterator[Town]:
     """A town with its file, its store and its vault key."""
     clock = TestClock()
-    with Sandbox(clock=clock, rng=random.Random(7), zones=zones) as house:
+    with Sandbox(clock=clock, rng=random.Random(7), zones=zones, second_ca=second_ca) as house:
         made = Town(folder, house, clock)
         made.configure()
         if init:
             made.run("init")
         yield made
-        for outside in (made.ca, house.dnsimple, *map(made.platform, house.platforms)):
+        second = [] if house.ca2 is None else [house.ca2]
+        for outside in (made.ca, *second, house.dnsimple, *map(made.platform, house.platforms)):
             assert outside.bugs == [], "\n".join(outside.bugs)

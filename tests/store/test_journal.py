@@ -47,7 +47,7 @@ def test_an_order_is_planned_then_changed_step_by_step(store: Store, clock: Test
         updated=START + timedelta(seconds=3),
     )
     assert store.order(order.id) == expected
-    assert store.open_order("main", P256, rehearsal=False) == expected
+    assert store.open_orders_of("main", P256, rehearsal=False) == [expected]
 
 
 def test_open_orders_are_told_apart_by_key_type_and_rehearsal(store: Store) -> None:
@@ -56,10 +56,10 @@ def test_open_orders_are_told_apart_by_key_type_and_rehearsal(store: Store) -> N
     real = store.start_order(new_order())
     rehearsal = store.start_order(new_order(rehearsal=True))
     rsa = store.start_order(new_order(key_type=KeyType.RSA2048))
-    assert store.open_order("main", P256, rehearsal=False) == real
-    assert store.open_order("main", P256, rehearsal=True) == rehearsal
-    assert store.open_order("main", KeyType.RSA2048, rehearsal=False) == rsa
-    assert store.open_order("main", KeyType.P384, rehearsal=False) is None
+    assert store.open_orders_of("main", P256, rehearsal=False) == [real]
+    assert store.open_orders_of("main", P256, rehearsal=True) == [rehearsal]
+    assert store.open_orders_of("main", KeyType.RSA2048, rehearsal=False) == [rsa]
+    assert store.open_orders_of("main", KeyType.P384, rehearsal=False) == []
     assert store.open_orders() == [real, rehearsal, rsa]
 
 

@@ -96,7 +96,7 @@ def test_the_order_ends_and_its_key_moves_in_the_transaction_that_adds_the_versi
     done = store.order(order.id)
     assert done is not None
     assert (done.state, done.version_id) == ("done", made.id)
-    assert store.open_order("main", P256, rehearsal=False) is None
+    assert store.open_orders_of("main", P256, rehearsal=False) == []
     assert [row.data["version"] for row in store.history(kind="issued")] == ["v1"]
 
 
@@ -125,7 +125,7 @@ def test_a_version_whose_key_cannot_be_sealed_was_never_there(store: Store) -> N
     assert store.versions("main") == []
     assert store.variants("main") == {}
     assert store.box("order", str(order.id)) == BOX
-    assert store.open_order("main", P256, rehearsal=False) == order
+    assert store.open_orders_of("main", P256, rehearsal=False) == [order]
     assert list(store.boxes()) == [("order", str(order.id), BOX)]
 
 

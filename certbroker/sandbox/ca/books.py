@@ -141,6 +141,7 @@ class Books:
     profiles: dict[str, Profile]
     lookup_txt: Callable[[str], list[str]]
     caa: Callable[[str, bool], str | None] | None = None
+    caa_identity: str = CAA_IDENTITY
     order_life: timedelta = timedelta(days=7)
     authorization_life: timedelta = timedelta(days=30)
     accounts: list[Account] = field(default_factory=list)
@@ -190,7 +191,7 @@ class Books:
             "status": self.bad.shown_status.get("challenge", challenge.status),
         }
         if challenge.type == "dns-persist-01":
-            found |= {"issuer-domain-names": [CAA_IDENTITY], "accounturi": base + authorization.account.path}
+            found |= {"issuer-domain-names": [self.caa_identity], "accounturi": base + authorization.account.path}
         else:
             found["token"] = challenge.token
         if challenge.validated:

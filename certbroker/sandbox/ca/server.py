@@ -44,6 +44,7 @@ class SandboxCA(Simulator):
         alternates: so many other chains, each to a root of its own.
         eab_keys: external account binding: kid to base64url HMAC key.
         eab_required: newAccount wants one.
+        caa_identity: the domain that CAA records call it by.
         base_url: what its URLs begin with; by default the `Host` that is asked.
     """
 
@@ -57,6 +58,7 @@ class SandboxCA(Simulator):
         alternates: int = 0,
         eab_keys: Mapping[str, str] | None = None,
         eab_required: bool = False,
+        caa_identity: str = CAA_IDENTITY,
         base_url: str | None = None,
     ) -> None:
         super().__init__()
@@ -64,6 +66,7 @@ class SandboxCA(Simulator):
         self.books = Books(clock, rng, authority, BadDays(), profiles(), lookup_txt)
         self.books.eab_keys = dict(eab_keys or {})
         self.books.eab_required = eab_required
+        self.books.caa_identity = caa_identity
         self.base_url = base_url
         self.violations: list[str] = []
         """Private key material that a client sent. Must stay empty."""
@@ -180,7 +183,7 @@ class SandboxCA(Simulator):
             "meta": {
                 "termsOfService": f"{base}/terms",
                 "website": "https://example.test/certbroker-sandbox-NOT-TRUSTED",
-                "caaIdentities": [CAA_IDENTITY],
+                "caaIdentities": [self.books.caa_identity],
                 "externalAccountRequired": self.books.eab_required,
                 "profiles": {profile.name: profile.description for profile in self.books.profiles.values()},
             },

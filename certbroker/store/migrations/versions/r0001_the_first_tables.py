@@ -93,6 +93,19 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("key"),
     )
     op.create_table(
+        "passed_over",
+        sa.Column("certificate", sa.String(length=255), nullable=False),
+        sa.Column("key_type", sa.String(length=16), nullable=False),
+        sa.Column("issuer", sa.String(length=64), nullable=False),
+        sa.Column("cause", sa.String(length=16), nullable=False),
+        sa.Column("since", sa.DateTime(), nullable=False),
+        sa.Column("until", sa.DateTime(), nullable=False),
+        sa.Column("why", sa.Text(), nullable=False),
+        sa.Column("times", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("certificate", "key_type", "issuer"),
+    )
+    op.create_index("passed_over_until", "passed_over", ["until"], unique=False)
+    op.create_table(
         "run",
         sa.Column("id", sa.String(length=16), nullable=False),
         sa.Column("started", sa.DateTime(), nullable=False),

@@ -1,0 +1,159 @@
+"""The orders of one run: one batch an issuer; where one does not deliver, once more at the next of the certificate's list."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+
+from certbroker import events, failover, policy
+from certbroker.broker.desk import Desk
+from certbroker.broker.done import Done
+from certbroker.errors import CertbrokerError, LeaseHeld, StoreError, VaultError
+from certbroker.issuer import OrderRequest
+from certbroker.model import Certificate, KeyType, Version
+from certbroker.plan import Order, Plan
+from certbroker.store import Lease
+
+Tried = frozenset[tuple[KeyType, str]]
+"""Issuers that this run has had no luck with for one certificate."""
+
+
+class Orders:
+    """Every failure ends in the store and in `done`; only store and vault trouble is raised.
+
+    Args:
+        replan: plans a certificate again, as the store is now; it is told which issuers this run has tried.
+    """
+
+    def __init__(
+        self,
+        desk: Desk,
+        done: Mapping[str, Done],
+        leases: Mapping[str, Lease],
+        replan: Callable[[Certificate, Tried], Plan],
+    ) -> None:
+        self._desk = desk
+        self._done = done
+        self._leases = leases
+        self._replan = replan
+        self._tried: defaultdict[str, set[tuple[KeyType, str]]] = defaultdict(set)
+
+    def place(self, wanted: Sequence[Order]) -> None:
+        """Ask for all of them, and for what failed at the issuers that step in, until nobody is left to ask."""
+        while wanted:
+            failed = self._ask(wanted)
+            following = [self._step_in(order, error) for order, error in failed]
+            wanted = [order for order in following if order is not None]
+
+    def _ask(self, wanted: Sequence[Order]) -> list[tuple[Order, CertbrokerError]]:
+        """What came of no certificate, and why."""
+        by_issuer: defaultdict[str, list[Order]] = defaultdict(list)
+        for order in wanted:
+            by_issuer[order.issuer].append(order)
+        failed: list[tuple[Order, CertbrokerError]] = []
+        for issuer, orders in by_issuer.items():
+            began = self._desk.world.clock.monotonic()
+            results = self._obtain(issuer, orders)
+            seconds = self._desk.world.clock.monotonic() - began
+            for order, result in zip(orders, results, strict=True):
+                done = self._done[order.certificate]
+                done.seconds[""] = done.seconds.get("", 0.0) + seconds
+                done.why.append(order.why)
+                if isinstance(result, Version):
+                    done.ordered.append(result)
+                elif isinstance(result, LeaseHeld):
+                    done.held_by = result.holder
+                else:
+                    failed.append((order, result))
+        return failed
+
+    def _obtain(self, issuer: str, orders: Sequence[Order]) -> Sequence[Version | CertbrokerError]:
+        requests = [OrderRequest(o.certificate, o.key_type, o.names, _reason(o), o.replaces) for o in orders]
+        try:
+            return self._desk.issuer(issuer).obtain(
+                requests, still_ours=lambda certificate: self._leases[certificate].check()
+            )
+        except (StoreError, VaultError):
+            raise
+        except CertbrokerError as error:  # e.g. no account can be had: the same for all of them
+            return [error] * len(orders)
+
+    # ---- what failed -------------------------------------------------------------------------------------------------
+
+    def _step_in(self, order: Order, error: CertbrokerError) -> Order | None:
+        """The order at the issuer that steps in; None if nobody does: then it is a failure, tried again later."""
+        if not self._passed_over(order, error):
+            self._failed(order, error)
+            return None
+        self._tried[order.certificate].add((order.key_type, order.issuer))
+        certificate = self._desk.certificate(order.certificate)
+        again = self._replan(certificate, frozenset(self._tried[order.certificate]))
+        following = next((o for o in again.orders if o.key_type is order.key_type), None)
+        if following is None:
+            held = [hold.until for hold in again.holds if hold.key_type is order.key_type and hold.until]
+            self._failed(order, error, min(held, default=None))
+            return None
+        self._done[order.certificate].stepped_in.append(f"{error.what}; {following.issuer} steps in")
+        return following
+
+    def _passed_over(self, order: Order, error: CertbrokerError) -> bool:
+        """Remember not to ask this issuer for a while, if another one may do better and we have time left to ask it."""
+        desk, now = self._desk, self._desk.world.clock.now()
+        if len(desk.certificate(order.certificate).issuers) < 2 or desk.world.clock.monotonic() >= desk.deadline:
+            return False
+        known = desk.store.passed(order.certificate, order.key_type)
+        passed = failover.pass_over(
+            order.issuer,
+            error,
+            now,
+            before=next((each for each in known if each.issuer == order.issuer), None),
+            signing=self._signing(order),
+        )
+        if passed is None:
+            return False
+        event = events.IssuerPassedOver(
+            at=now,
+            certificate=order.certificate,
+            key_type=order.key_type.value,
+            issuer=order.issuer,
+            cause=passed.cause.value,
+            until=passed.until,
+            error=passed.why,
+        )
+        desk.store.put_passed(order.certificate, order.key_type, passed, events=[event])
+        desk.emit(event)
+        return True
+
+    def _signing(self, order: Order) -> datetime | None:
+        """When the order was sent to be signed, if it was and is not over."""
+        store = self._desk.store
+        rows = store.open_orders_of(order.certificate, order.key_type, rehearsal=False)
+        if not any(row.issuer == order.issuer and row.state == "finalizing" for row in rows):
+            return None
+        return store.variant(order.certificate, order.key_type).finalized
+
+    def _failed(self, order: Order, error: CertbrokerError, again: datetime | None = None) -> None:
+        """One more failure in a row. `again`: when the first issuer of several can be asked again."""
+        self._done[order.certificate].order_errors.append(error)
+        store, now = self._desk.store, self._desk.world.clock.now()
+        failures = store.variant(order.certificate, order.key_type).failures + 1
+        asked = failover.asked(error)
+        again = again or now + policy.order_backoff(failures, asked.total_seconds() if asked else None)
+        event = events.OrderFailed(
+            at=now,
+            certificate=order.certificate,
+            key_type=order.key_type.value,
+            issuer=order.issuer,
+            error=error.what,
+            hint=error.hint,
+            try_again=again,
+        )
+        store.order_failed(
+            order.certificate, order.key_type, error=error.what, hint=error.hint, try_again=again, events=[event]
+        )
+        self._desk.emit(event)
+
+
+def _reason(order: Order) -> str:
+    return f"{order.why}; {order.instead}" if order.instead else order.why
