@@ -28,6 +28,7 @@ __all__ = [
     "TargetFacts",
     "VariantFacts",
     "Verify",
+    "due_next",
     "plan",
     "situation",
     "version_for",
@@ -45,6 +46,14 @@ def plan(facts: Facts, selection: Selection) -> Plan:
     if ordered and pushing and all(isinstance(step, Hold) and step.person for step in pushing):
         ordering = [step for step in ordering if not isinstance(step, Order)]  # nobody would get the certificate
     return Plan(facts.certificate, (*ordering, *pushing), _remarks(facts), _next_look(facts))
+
+
+def due_next(facts: Facts) -> datetime:
+    """When this certificate is to be looked at again: now, if something is open."""
+    moment = _next_look(facts)
+    if any(known.wanted and known.window is None for known in facts.variants.values()):
+        moment = min(moment or facts.now + policy.ASK_AGAIN, facts.now + policy.ASK_AGAIN)
+    return max(moment or facts.now + facts.every, facts.now)
 
 
 def version_for(facts: Facts, target: TargetFacts) -> tuple[KeyType | None, Version | None]:

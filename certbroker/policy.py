@@ -23,6 +23,10 @@ MINIMUM_BETWEEN_ORDERS: Final = timedelta(minutes=5)
 """No certificate is finalized twice within this time, whatever else is wrong: the floor that no bug gets under."""
 
 
+ASK_AGAIN: Final = timedelta(hours=6)
+"""When to ask a CA for renewal information that has not given any yet."""
+
+
 @dataclass(frozen=True, slots=True)
 class Situation:
     """What the rules look at for one variant. `every`: the time between two runs."""
@@ -92,6 +96,13 @@ def renewal_moment(s: Situation) -> datetime:
     if s.window is None or s.window.version_id != s.have.id:
         return life.at(BACKSTOP)
     return min(s.window.drawn, life.at(LATEST))
+
+
+def time_to_ask(window: Window | None, finalized: datetime | None, now: datetime) -> bool:
+    """Whether the CA is asked when to renew: when it said so, and of a version that is hours old and was never asked about."""
+    if window is not None:
+        return window.ask_again <= now
+    return finalized is None or now - finalized >= ASK_AGAIN
 
 
 def remark(s: Situation, profile: str | None) -> str | None:

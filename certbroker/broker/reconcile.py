@@ -16,21 +16,18 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final, TypeVar
 
-from certbroker import events
+from certbroker import events, policy
 from certbroker.broker.desk import Desk
 from certbroker.broker.done import Done
 from certbroker.broker.facts import Looked, gather
 from certbroker.broker.orders import Orders, Tried
 from certbroker.errors import LeaseHeld, StoreError, VaultError
 from certbroker.model import Assignment, Certificate
-from certbroker.plan import Plan, Push, Selection, Verify, plan
+from certbroker.plan import Plan, Push, Selection, Verify, due_next, plan
 from certbroker.store import DueRow, Lease
 
 LEASE_SECONDS: Final = 120.0
 WORKERS: Final = 8
-ASK_AGAIN: Final = timedelta(hours=6)
-"""When to ask a CA again that gave no renewal information."""
-
 OBSERVE: Final = timedelta(hours=6)
 
 T = TypeVar("T")
@@ -124,8 +121,7 @@ class Reconciler:
             if version is None or version.issuer not in self._desk.config.issuers:
                 continue
             window = self._desk.store.window(version.id)
-            fresh = known.finalized is not None and now - known.finalized < ASK_AGAIN
-            if self._refresh or (window.ask_again <= now if window else not fresh):
+            if self._refresh or policy.time_to_ask(window, known.finalized, now):
                 self._desk.issuer(version.issuer).window(version)
 
     def _remember_holds(self, first: Plan, second: Plan) -> None:
@@ -210,12 +206,7 @@ class Reconciler:
     def _set_due(self, certificate: Certificate) -> None:
         facts = gather(self._desk, certificate, self._looked, look=False)
         now = facts.now
-        moment = plan(facts, Selection(order=False, store_id=self._desk.store.id)).next_look
-        if any(facts.variants[key].wanted and facts.variants[key].window is None for key in certificate.keys):
-            moment = min(moment or now + ASK_AGAIN, now + ASK_AGAIN)
-        if moment is None:
-            moment = now + self._desk.config.every
-        rows = [DueRow("certificate", certificate.name, max(moment, now))]
+        rows = [DueRow("certificate", certificate.name, due_next(facts))]
         done = self._done[certificate.name]
         if done.pushed or done.verified:
             rows.append(DueRow("observe", certificate.name, now + OBSERVE))

@@ -8,7 +8,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
@@ -217,12 +216,9 @@ class Issuer:
             found = ari.Suggestion.read(self.settings.name, reply.object())
         except IssuanceError as error:
             return self._window_unknown(version, old, error)
-        again = ari.ask_again(now, reply.retry_after)
-        moved = old is None or (old.start, old.end) != (found.start, found.end)
-        drawn = found.draw(self._world.random, self._every) if old is None or moved else old.drawn
-        window = Window(version.id, found.start, found.end, drawn, now, again, found.explanation_url)
+        window = ari.heard(old, found, version.id, now, reply.retry_after, self._world.random, self._every)
         told = []
-        if moved:
+        if old is None or (old.start, old.end) != (window.start, window.end):
             told.append(
                 events.WindowMoved(
                     at=now,
@@ -230,7 +226,7 @@ class Issuer:
                     key_type=version.key_type.value,
                     start=found.start,
                     end=found.end,
-                    drawn=drawn,
+                    drawn=window.drawn,
                     explanation_url=found.explanation_url,
                 )
             )
@@ -251,7 +247,7 @@ class Issuer:
         else:
             away = isinstance(error, IssuerUnavailable | RateLimited)
             wait = error.retry_after if error.retry_after is not None else AWAY.total_seconds() if away else None
-            old = replace(old, asked_at=now, ask_again=ari.ask_again(now, wait))
+            old = ari.unheard(old, now, wait)
             self._store.put_window(old, events=[event])
         self._emit(event)
         return old

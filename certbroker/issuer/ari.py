@@ -5,13 +5,14 @@ from __future__ import annotations
 import random
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from certbroker.errors import IssuanceError
 from certbroker.issuer.messages import moment, usable
 from certbroker.keys import Leaf
+from certbroker.model import Window
 
 ASK_AGAIN: Final = timedelta(hours=6)
 """When the CA does not say when to ask again (RFC 9773 section 4.3.3)."""
@@ -56,6 +57,26 @@ class Suggestion:
         if room <= timedelta():
             return self.start
         return self.start + timedelta(seconds=chance.uniform(0, room.total_seconds()))
+
+
+def heard(
+    old: Window | None,
+    found: Suggestion,
+    version_id: int,
+    now: datetime,
+    retry_after: float | None,
+    chance: random.Random,
+    every: timedelta,
+) -> Window:
+    """The answer as it is kept: our moment is drawn once a window, and again only if the window moved."""
+    moved = old is None or (old.start, old.end) != (found.start, found.end)
+    drawn = found.draw(chance, every) if old is None or moved else old.drawn
+    return Window(version_id, found.start, found.end, drawn, now, ask_again(now, retry_after), found.explanation_url)
+
+
+def unheard(old: Window, now: datetime, wait: float | None) -> Window:
+    """No answer, or none that can be read: the old one holds. `wait`: seconds, as far as it is known."""
+    return replace(old, asked_at=now, ask_again=ask_again(now, wait))
 
 
 def ask_again(now: datetime, retry_after: float | None) -> datetime:
