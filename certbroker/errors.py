@@ -105,13 +105,22 @@ class IssuanceError(CertbrokerError):
 
 
 class ChallengeFailed(IssuanceError):
-    """The CA did not accept the proof for one or more names; all of them are in the message."""
+    """The CA did not accept the proof for one or more `names`; all of them are in the message."""
 
     retryable = True
 
+    def __init__(
+        self, what: str, *, names: Sequence[str] = (), hint: str | None = None, problem_type: str | None = None
+    ) -> None:
+        super().__init__(what, hint=hint, problem_type=problem_type)
+        self.names = tuple(names)
+
 
 class RateLimited(IssuanceError):
-    """The CA asks us to wait `retry_after` seconds; or for a person, who lifts it at the address `link`."""
+    """The CA asks us to wait `retry_after` seconds; or for a person, who lifts it at the address `link`.
+
+    `subject`: what it counts: a domain, or "" for the whole account; None if it is about this one order, or not said.
+    """
 
     retryable = True
 
@@ -123,10 +132,12 @@ class RateLimited(IssuanceError):
         hint: str | None = None,
         problem_type: str | None = None,
         link: str | None = None,
+        subject: str | None = None,
     ) -> None:
         super().__init__(what, hint=hint, problem_type=problem_type)
         self.retry_after = retry_after
         self.link = link
+        self.subject = subject
 
 
 class IssuerUnavailable(IssuanceError):

@@ -73,6 +73,8 @@ class Facts:
     targets: Mapping[str, TargetFacts]
     profiles: Mapping[str, str | None] = field(default_factory=dict)
     """The profile each issuer is configured with."""
+    limited: tuple[PassedOver, ...] = ()
+    """Issuers of a list that said so of our account, or of these names, on the occasion of another order."""
     test_issuers: frozenset[str] = frozenset()
     """Issuers known to be test CAs."""
 

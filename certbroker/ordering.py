@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 
 from certbroker import failover, policy
 from certbroker.facts import Facts, Selection, VariantFacts
 from certbroker.failover import PassedOver
 from certbroker.model import KeyType
-from certbroker.steps import Hold, Order, Step
+from certbroker.steps import Exemption, Hold, Order, Step
 
 
 def orders(facts: Facts, selection: Selection) -> list[Step]:
@@ -41,14 +42,36 @@ def _order(facts: Facts, selection: Selection, key_type: KeyType) -> Step | None
         if again > facts.now:
             return Hold(c.name, None, f"{why}; ordered only a moment ago", until=again, key_type=key_type)
     have = known.wanted
-    replaces = have if have and have.issuer == issuer and not have.revoked_at else None
-    return Order(c.name, key_type, issuer, c.names, why, replaces, failover.stepped_in(c.issuers, away, issuer))
+    return Order(
+        c.name,
+        key_type,
+        issuer,
+        c.names,
+        why,
+        replaces=have if have and have.issuer == issuer and not have.revoked_at else None,
+        instead=failover.stepped_in(c.issuers, away, issuer),
+        exempt=_exempt(known, issuer, c.names, facts.now),
+        latest=facts.now if selection.by_hand else policy.last_safe_moment(situation(facts, key_type)),
+    )
+
+
+def _exempt(known: VariantFacts, issuer: str, names: tuple[str, ...], now: datetime) -> Exemption | None:
+    """What the CA's limits do not count (Let's Encrypt, docs/rate-limits; boulder asks `start <= now < end`)."""
+    have, window = known.wanted, known.window
+    if have is None or have.issuer != issuer:
+        return None
+    inside = window is not None and window.version_id == have.id and window.start <= now < window.end
+    if inside and not have.revoked_at and set(have.names) & set(names):
+        return "window"
+    return "names" if set(have.names) == set(names) else None
 
 
 def passed_over(facts: Facts, selection: Selection, key_type: KeyType) -> Mapping[str, PassedOver]:
     """By issuer of the certificate's list: who is not asked now. A person who asks begins with the first again."""
     known = facts.variants.get(key_type, VariantFacts())
-    away = failover.in_force(known.passed, facts.now)
+    names = facts.certificate.names
+    limited = [each for each in facts.limited if _exempt(known, each.issuer, names, facts.now) != "window"]
+    away = failover.in_force([*limited, *known.passed], facts.now)
     return {
         issuer: away[issuer]
         for issuer in facts.certificate.issuers

@@ -7,6 +7,7 @@ last shows it. Every (target, name) is compared with the wanted version, never t
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 
 from certbroker import policy
@@ -29,6 +30,7 @@ __all__ = [
     "VariantFacts",
     "Verify",
     "due_next",
+    "held_back",
     "plan",
     "situation",
     "version_for",
@@ -46,6 +48,17 @@ def plan(facts: Facts, selection: Selection) -> Plan:
     if ordered and pushing and all(isinstance(step, Hold) and step.person for step in pushing):
         ordering = [step for step in ordering if not isinstance(step, Order)]  # nobody would get the certificate
     return Plan(facts.certificate, (*ordering, *pushing), _remarks(facts), _next_look(facts))
+
+
+def held_back(made: Plan, holds: Mapping[KeyType, Hold]) -> Plan:
+    """The same plan where the orders of these key types wait; what would push their versions waits with them."""
+    steps: list[Step] = []
+    for step in made.steps:
+        if isinstance(step, Order) and step.key_type in holds:
+            steps.append(holds[step.key_type])
+        elif not (isinstance(step, Push) and step.version is None and step.key_type in holds):
+            steps.append(step)
+    return replace(made, steps=tuple(steps))
 
 
 def due_next(facts: Facts) -> datetime:

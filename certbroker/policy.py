@@ -98,6 +98,13 @@ def renewal_moment(s: Situation) -> datetime:
     return min(s.window.drawn, life.at(LATEST))
 
 
+def last_safe_moment(s: Situation) -> datetime | None:
+    """Until when an order may be put off for the CA's limits; None: nothing is served that could run out."""
+    if s.have is None:
+        return None
+    return s.now if s.have.revoked_at else s.have.lifetime.at(LATEST)
+
+
 def time_to_ask(window: Window | None, finalized: datetime | None, now: datetime) -> bool:
     """Whether the CA is asked when to renew: when it said so, and of a version that is hours old and was never asked about."""
     if window is not None:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 
 from certbroker.model import Assignment, Certificate, KeyType, Version
+
+Exemption = Literal["window", "names"]
+"""From a CA's limits: a renewal inside the window that it suggested is from all, one for the same names from some."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +24,9 @@ class Order:
     replaces: Version | None = None
     instead: str | None = None
     """Why it is asked of this issuer and not of the one that the file prefers."""
+    exempt: Exemption | None = None
+    latest: datetime | None = None
+    """It can wait until then; None: as long as it must."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from certbroker.broker.desk import Desk
 from certbroker.errors import ProviderError
-from certbroker.model import Assignment, Certificate, KeyType, Live, Phase, Version
+from certbroker.failover import Cause, PassedOver
+from certbroker.limits import concerns
+from certbroker.model import Assignment, Certificate, KeyType, Live, Phase, Version, base_name
 from certbroker.plan import DeploymentFacts, Facts, OpenOrder, TargetFacts, VariantFacts
 from certbroker.store import DeploymentRow
 
@@ -52,7 +54,19 @@ def gather(desk: Desk, certificate: Certificate, looked: Looked, *, look: bool, 
         variants=variants,
         targets=targets,
         profiles={name: issuer.profile for name, issuer in config.issuers.items()},
+        limited=_limited(desk, certificate) if len(certificate.issuers) > 1 else (),
         test_issuers=frozenset(name for name, issuer in config.issuers.items() if issuer.staging),
+    )
+
+
+def _limited(desk: Desk, certificate: Certificate) -> tuple[PassedOver, ...]:
+    """What issuers of its list said of the account, or of its names, when something else was ordered."""
+    bases = [base_name(name) for name in certificate.names]
+    return tuple(
+        PassedOver(issuer, Cause.LIMITED, told.at, told.until, told.why)
+        for issuer in certificate.issuers
+        for told in desk.store.told(desk.config.issuers[issuer].directory, desk.world.clock.now())
+        if concerns(told.subject, bases)
     )
 
 

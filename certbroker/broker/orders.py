@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from certbroker import events, failover, policy
 from certbroker.broker.desk import Desk
 from certbroker.broker.done import Done
-from certbroker.errors import CertbrokerError, LeaseHeld, StoreError, VaultError
+from certbroker.errors import CertbrokerError, LeaseHeld, RateLimited, StoreError, VaultError
 from certbroker.issuer import OrderRequest
+from certbroker.limits import Told
 from certbroker.model import Certificate, KeyType, Version
 from certbroker.plan import Order, Plan
 from certbroker.store import Lease
@@ -66,10 +67,21 @@ class Orders:
                     done.held_by = result.holder
                 else:
                     failed.append((order, result))
+                    self._note_limit(issuer, result)
         return failed
 
+    def _note_limit(self, issuer: str, error: CertbrokerError) -> None:
+        """A limit that other orders would meet too is remembered for them."""
+        if isinstance(error, RateLimited) and error.subject is not None and error.retry_after:
+            now = self._desk.world.clock.now()
+            until = now + timedelta(seconds=error.retry_after)
+            directory = self._desk.config.issuers[issuer].directory
+            self._desk.store.put_told(directory, Told(error.subject, now, until, error.what))
+
     def _obtain(self, issuer: str, orders: Sequence[Order]) -> Sequence[Version | CertbrokerError]:
-        requests = [OrderRequest(o.certificate, o.key_type, o.names, _reason(o), o.replaces) for o in orders]
+        requests = [
+            OrderRequest(o.certificate, o.key_type, o.names, _reason(o), o.replaces, exempt=o.exempt) for o in orders
+        ]
         try:
             return self._desk.issuer(issuer).obtain(
                 requests, still_ours=lambda certificate: self._leases[certificate].check()

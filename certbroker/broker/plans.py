@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from certbroker.broker.desk import Desk, nearest
 from certbroker.broker.facts import gather
+from certbroker.broker.rationing import ration
 from certbroker.errors import UsageError
 from certbroker.model import Certificate
 from certbroker.plan import Plan, Selection, plan
@@ -22,6 +23,8 @@ class Plans:
     pushes: int
     foreign: int
     """Pushes that wait for `--yes` because they would replace a certificate that is not ours."""
+    limits: Mapping[str, str]
+    """By issuer, what these orders and those before take of its published limits."""
     exit_code: int
     """4 if something would change, 1 if something stands in the way, else 0."""
 
@@ -48,11 +51,12 @@ def show(
         return plan(gather(desk, certificate, {}, look=not offline), selection)
 
     with ThreadPoolExecutor(max_workers=8) as pool:
-        plans = tuple(pool.map(one, chosen))
+        planned = list(pool.map(one, chosen))
+    plans, limits = ration(desk, planned, offline=offline)
     orders = sum(len(p.orders) for p in plans)
     pushes = sum(len(p.pushes) for p in plans)
     holds = [hold for p in plans for hold in p.holds]
     foreign = sum(1 for hold in holds if hold.person and not hold.failed)
     blocked = any(hold.failed and hold.person for hold in holds)
     changes = bool(orders or pushes or foreign)
-    return Plans(plans, orders, pushes, foreign, 1 if blocked else 4 if changes else 0)
+    return Plans(tuple(plans), orders, pushes, foreign, limits, 1 if blocked else 4 if changes else 0)

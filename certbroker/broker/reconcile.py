@@ -21,6 +21,7 @@ from certbroker.broker.desk import Desk
 from certbroker.broker.done import Done
 from certbroker.broker.facts import Looked, gather
 from certbroker.broker.orders import Orders, Tried
+from certbroker.broker.rationing import ration
 from certbroker.errors import LeaseHeld, StoreError, VaultError
 from certbroker.model import Assignment, Certificate
 from certbroker.plan import Plan, Push, Selection, Verify, due_next, plan
@@ -50,7 +51,7 @@ class Reconciler:
             leases = stack.enter_context(self._leases(certificates))
             mine = [certificate for certificate in certificates if certificate.name in leases]
             self._each(mine, self._ask_windows, _own_name)
-            plans = self._each(mine, self._plan, _own_name)
+            plans, _ = ration(self._desk, self._each(mine, self._plan, _own_name))
             if any(p.orders or p.pushes for p in plans):
                 self._desk.check_vault()
             orders = Orders(self._desk, self._done, leases, self._plan)

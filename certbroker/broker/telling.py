@@ -164,9 +164,13 @@ def _summary(desk: Desk, done: Sequence[Done], troubles: Sequence[Trouble], held
         parts.append("left to the other run")
     elif ordered:
         parts.append(f"{ordered} ordered")
-    elif put_off := sum(len(_put_off(d)) for d in done):
+    if put_off := sum(len(_put_off(d)) for d in done):
         parts.append(f"{put_off} too early to order")
-    elif not any(d.pushed or d.verified or d.order_errors for d in done):
+    elif (
+        not ordered
+        and not (held and len(held) == len(done))
+        and not any(d.pushed or d.verified or d.order_errors for d in done)
+    ):
         parts.append("nothing due" if not any(d.rehearsal for d in done) else "rehearsed")
     if total > delivered:
         parts.append(f"{served} of {total - delivered} served as wanted")

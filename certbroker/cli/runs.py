@@ -202,6 +202,8 @@ def plan(
         if not p.steps and p.next_look:
             paper.line(f" · nothing to do until {minute(p.next_look)}")
     paper.line(f"{counted(plans.orders, 'order')}, {counted(plans.pushes, 'push', 'pushes')}, nothing removed.")
+    for issuer, taken in plans.limits.items():
+        paper.line(f"Limits{f' of {issuer}' if len(plans.limits) > 1 else ''}: {taken}.")
     if plans.foreign:
         paper.line(
             f"{plans.foreign} more would replace a certificate that is not ours. To do it: certbroker renew --yes"

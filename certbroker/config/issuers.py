@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from certbroker import limits
 from certbroker.config.settings import IssuerSettings
 
 if TYPE_CHECKING:
@@ -20,6 +21,9 @@ PRESETS: Final = {"letsencrypt": LETSENCRYPT, "letsencrypt-staging": LETSENCRYPT
 STAGING_OF: Final = {LETSENCRYPT: "letsencrypt-staging"}
 """A CA's directory -> the preset for its test environment."""
 
+LIMITS: Final = {LETSENCRYPT: limits.LETSENCRYPT, LETSENCRYPT_STAGING: limits.LETSENCRYPT_STAGING}
+"""The buckets that CAs publish, by directory."""
+
 STAGING: Final = frozenset({LETSENCRYPT_STAGING})
 
 
@@ -28,7 +32,13 @@ def preset(name: str, *, agree_to_terms: bool = False) -> IssuerSettings | None:
     directory = PRESETS.get(name)
     if directory is None:
         return None
-    return IssuerSettings(name, directory, agree_to_terms=agree_to_terms, staging=directory in STAGING)
+    return IssuerSettings(
+        name,
+        directory,
+        agree_to_terms=agree_to_terms,
+        limits=LIMITS.get(directory),
+        staging=directory in STAGING,
+    )
 
 
 def issuer_settings(
@@ -43,6 +53,7 @@ def issuer_settings(
         roots=place(table.roots),
         ca_bundle=place(table.ca_bundle),
         agree_to_terms=table.agree_to_terms,
+        limits=LIMITS.get(directory) if table.limits is None else limits.BY_NAME.get(table.limits),
         staging=directory in STAGING if table.staging is None else table.staging,
         line=line,
     )

@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from certbroker.limits import Published
 from certbroker.model import Certificate, Edge
 from certbroker.secret import SecretRef, expand
 
@@ -28,6 +29,8 @@ class IssuerSettings:
     ca_bundle: Path | None = None
     """PEM file that the CA's own HTTPS is judged by; None: the system's roots."""
     agree_to_terms: bool = False
+    limits: Published | None = None
+    """The buckets it publishes, as far as they are known."""
     staging: bool = False
     """The directory is known to be a CA's test environment."""
     line: int | None = None

@@ -128,6 +128,10 @@ class IssuerTable(Table):
     profile: Text | None = Field(default=None, description="a profile that the CA offers, e.g. tlsserver")
     roots: Text | None = Field(default=None, description="PEM file its certificates are judged by; else the system's")
     ca_bundle: Text | None = Field(default=None, description="PEM file the CA's own HTTPS is judged by")
+    limits: Literal["letsencrypt", "letsencrypt-staging", "none"] | None = Field(
+        default=None,
+        description="whose published limits to keep to; known by itself for the presets; none: only what the CA says",
+    )
     agree_to_terms: bool = Field(default=False, description="you have read the CA's terms and agree")
 
 

@@ -12,7 +12,15 @@ from typing import Final, TypeVar, Unpack
 from certbroker.challenges import Challenges
 from certbroker.challenges.caa import CaaFinding
 from certbroker.config import IssuerSettings
-from certbroker.errors import IssuanceError, IssuerUnavailable, LeaseHeld, NothingDone, ProviderError, RateLimited
+from certbroker.errors import (
+    ChallengeFailed,
+    IssuanceError,
+    IssuerUnavailable,
+    LeaseHeld,
+    NothingDone,
+    ProviderError,
+    RateLimited,
+)
 from certbroker.events import Emit, Event
 from certbroker.issuer.account import AccountDesk
 from certbroker.issuer.directory import Directories
@@ -113,7 +121,7 @@ class Conversation:
         if work.row is None:
             return
         if over:
-            self.abandon(work.row, error.what)
+            self.abandon(work.row, error.what, error.names if isinstance(error, ChallengeFailed) else ())
         else:
             self.store.update_order(work.row.id, error=error.what)
 
@@ -124,9 +132,9 @@ class Conversation:
         self.store.update_order(work.journal.id, **changes)
         work.row = dataclasses.replace(work.journal, **changes)
 
-    def abandon(self, row: OrderRow, why: str) -> None:
-        """No certificate comes of this one: its key is forgotten."""
-        self.store.update_order(row.id, state="failed", error=why)
+    def abandon(self, row: OrderRow, why: str, unproven: tuple[str, ...] = ()) -> None:
+        """No certificate comes of this one: its key is forgotten. `unproven`: names whose proof the CA did not accept."""
+        self.store.update_order(row.id, state="failed", error=why, unproven=unproven)
         self.store.drop_box("order", str(row.id))
 
     def tell(self, event: Event) -> None:

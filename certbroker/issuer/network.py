@@ -193,10 +193,11 @@ class CaNetwork(ClientNetwork):
             ) from None
 
     def _reply(self, response: requests.Response, doing: str) -> Reply:
-        wait = retry_after(response.headers, self._clock.now())
+        now = self._clock.now()
+        wait = retry_after(response.headers, now)
         if not 200 <= response.status_code < 300:
             kind = response.headers.get("Content-Type", "")
-            raise refusal(self._ca, doing, response.status_code, kind, response.content, wait)
+            raise refusal(self._ca, doing, response.status_code, kind, response.content, wait, now)
         return Reply(self._ca, doing, response.headers, response.content, wait)
 
 

@@ -107,6 +107,7 @@ def explained(ca: str, authorizations: Sequence[Authorization], order: Order) ->
         names = ", ".join(dict.fromkeys(failed))
         return ChallengeFailed(
             f"{ca} did not accept the proof for {names}: {'; '.join(said)}",
+            names=tuple(dict.fromkeys(failed)),
             hint=_hint(problems),
             problem_type=next((p.type for p in problems if p.type), None),
         )

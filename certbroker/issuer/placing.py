@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from certbroker import events
+from certbroker import events, limits
 from certbroker.errors import IssuanceError, IssuerUnavailable, NothingDone, RateLimited
 from certbroker.issuer import ari
 from certbroker.issuer.conversation import Conversation
@@ -46,12 +46,23 @@ def place(talk: Conversation, works: Sequence[Work]) -> None:
     _check_caa(talk, left, account_uri)
     left = unfinished(left)
     away: list[IssuerUnavailable] = []
+    limited: list[RateLimited] = []
     for work in left:
-        if len(away) >= AGAIN:
-            talk.fail(work, away[-1])
+        refused = away[-1] if len(away) >= AGAIN else next((e for e in limited if _concerns(e, work.request)), None)
+        if refused is not None:
+            talk.fail(work, refused)
             continue
         talk.each([work], lambda work: _place_one(talk, work, account_uri))
         away = [*away, work.outcome] if isinstance(work.outcome, IssuerUnavailable) else []
+        if isinstance(work.outcome, RateLimited):
+            limited.append(work.outcome)
+
+
+def _concerns(error: RateLimited, request: OrderRequest) -> bool:
+    """Whether what the CA said of another order holds for this one too: it is not knocked at once for each."""
+    if error.subject is None or request.exempt == "window":
+        return False
+    return limits.concerns(error.subject, map(base_name, request.names))
 
 
 def _locate(talk: Conversation, works: Sequence[Work]) -> None:
@@ -191,6 +202,7 @@ def _start(talk: Conversation, work: Work, account_uri: str) -> None:
             replaces=_replaces(talk, request, account_uri),
             rehearsal=request.rehearsal,
             why=request.why,
+            exempt=request.exempt,
         ),
         events=[started],
     )
@@ -221,7 +233,7 @@ def _order(talk: Conversation, work: Work) -> None:
         refused = events.ReplacesRefused(
             at=talk.clock.now(), certificate=work.journal.certificate, issuer=talk.ca, detail=error.what
         )
-        talk.update(work, replaces=None)
+        talk.update(work, replaces=None, exempt="names" if work.journal.exempt else None)
         talk.tell(refused)
         reply = _ask(talk, work.journal)
     content = reply.object()

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 from certbroker.errors import IssuanceError, IssuerUnavailable, RateLimited
@@ -14,6 +15,10 @@ PREFIX: Final = "urn:ietf:params:acme:error:"
 DETAIL_CHARACTERS: Final = 500
 """How much of one foreign sentence we repeat: a CA's rate-limit text with its link fits."""
 
+_DOMAIN: Final = re.compile(r'too many certificates \(\d+\) already issued for "([a-zA-Z0-9.-]{1,253})"')
+_WHEN: Final = re.compile(
+    r"retry after (\d{4}-(?:0[1-9]|1[0-2])-(?:[01]\d|2[0-8]))[ T]((?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d)(?:Z| UTC)"
+)
 _LINK: Final = re.compile(r"https://[!-~]{1,2000}")
 
 HINTS: Final[Mapping[str, str]] = {
@@ -97,8 +102,30 @@ def rate_limited(what: str, problem: Problem, retry_after: float | None) -> Rate
     if problem.link:
         hint = f"waiting does not help: open {problem.link} and confirm, then: certbroker renew NAME"
     return RateLimited(
-        what, retry_after=retry_after, hint=hint, problem_type=problem.type or None, link=problem.link or None
+        what,
+        retry_after=retry_after,
+        hint=hint,
+        problem_type=problem.type or None,
+        link=problem.link or None,
+        subject=_counted(problem.detail),
     )
+
+
+def _counted(detail: str) -> str | None:
+    """What boulder's sentence says it counts: "" for the account's orders, a domain for its certificates, else None."""
+    if "too many new orders" in detail:
+        return ""
+    found = _DOMAIN.search(detail)
+    return found[1].lower() if found else None
+
+
+def _said_when(detail: str, now: datetime) -> float | None:
+    """Seconds until the moment that boulder's sentence ends in, for a reply that lost its `Retry-After` on the way."""
+    found = _WHEN.search(detail)
+    if found is None:
+        return None
+    moment = datetime.fromisoformat(f"{found[1]}T{found[2]}+00:00")
+    return max(0.0, (moment - now).total_seconds())
 
 
 def _link(detail: object) -> str:
@@ -111,7 +138,7 @@ def _link(detail: object) -> str:
 
 
 def refusal(
-    ca: str, doing: str, status: int, content_type: str, body: bytes, retry_after: float | None
+    ca: str, doing: str, status: int, content_type: str, body: bytes, retry_after: float | None, now: datetime
 ) -> IssuanceError:
     """The error for an answer that is not 2xx.
 
@@ -119,6 +146,7 @@ def refusal(
         ca: how the file calls the issuer.
         doing: what we asked for, after "refused", e.g. "the order".
         retry_after: seconds, as the answer's header asks.
+        now: when the answer came.
     """
     try:
         problem = Problem.read(json.loads(body)) or Problem()
@@ -129,7 +157,8 @@ def refusal(
     said = f': "{problem}"' if known else f" with {printable(content_type) or 'no content type'} where JSON belongs"
     error: IssuanceError
     if problem.code == "rateLimited" or status == 429:
-        error = rate_limited(f"{ca} limits {doing} ({status}){said}", problem, retry_after)
+        wait = _said_when(problem.detail, now) if retry_after is None else retry_after
+        error = rate_limited(f"{ca} limits {doing} ({status}){said}", problem, wait)
     elif status >= 500 or status in (408, 425):
         error = IssuerUnavailable(f"{ca} answered {status} to {doing}{said}", retry_after=retry_after)
         error.problem_type = kind

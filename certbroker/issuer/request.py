@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from certbroker.errors import IssuanceError, LeaseHeld, NothingDone, ProviderError
 from certbroker.model import KeyType, Version
+from certbroker.steps import Exemption
 
 Refusal = IssuanceError | ProviderError | NothingDone | LeaseHeld
 """What can come of a request instead of a version."""
@@ -21,6 +22,8 @@ class OrderRequest:
     why: str
     replaces: Version | None = None
     rehearsal: bool = False
+    exempt: Exemption | None = None
+    """What the CA's limits do not count of it, for the ledger."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from typing import Self
 from certbroker.secret import Sealed
 from certbroker.store.accounts import Accounts
 from certbroker.store.birth import prepare
+from certbroker.store.ca_limits import CaLimits
 from certbroker.store.declared import Declared
 from certbroker.store.deployments import Deployments
 from certbroker.store.due import Due
@@ -71,7 +72,19 @@ __all__ = [
 
 
 class Store(
-    Declared, Versions, Accounts, Orders, Passed, Published, Deployments, Looks, Due, Findings, Leases, Retention
+    Declared,
+    Versions,
+    Accounts,
+    Orders,
+    CaLimits,
+    Passed,
+    Published,
+    Deployments,
+    Looks,
+    Due,
+    Findings,
+    Leases,
+    Retention,
 ):
     """Open one with `Store.open`. All methods may be called from any thread; all raise StoreError when it refuses."""
 

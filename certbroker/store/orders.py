@@ -34,6 +34,7 @@ class Orders(History):
             "replaces": new.replaces,
             "rehearsal": new.rehearsal,
             "why": new.why,
+            "exempt": new.exempt,
         }
         with self.writing(events) as connection:
             row = connection.execute(
@@ -70,4 +71,11 @@ class Orders(History):
 
 
 def _as_order(row: Row[Any]) -> OrderRow:
-    return OrderRow(**{**row._mapping, "key_type": KeyType(row.key_type), "names": tuple(row.names)})
+    return OrderRow(
+        **{
+            **row._mapping,
+            "key_type": KeyType(row.key_type),
+            "names": tuple(row.names),
+            "unproven": tuple(row.unproven or ()),
+        }
+    )

@@ -49,6 +49,7 @@ class Retention(History):
                 _forget(connection, box, _owned(box, "order", some))
                 _forget(connection, order, order.c.id.in_(some))
             seen = _forget(connection, schema.seen, schema.seen.c.at < now - looks)
+            _forget(connection, schema.ca_limit, schema.ca_limit.c.until < now)
             _forget(connection, schema.passed_over, schema.passed_over.c.until < now - looks)
             events = _forget(connection, schema.history, schema.history.c.at < old)
             runs = _forget(connection, run, run.c.started < old)

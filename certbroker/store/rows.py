@@ -20,6 +20,7 @@ from certbroker.model import (
     Restorable,
     Version,
 )
+from certbroker.steps import Exemption
 
 OrderState = Literal["planned", "placed", "presented", "answered", "finalizing", "done", "failed"]
 RecordState = Literal["planned", "present", "removed"]
@@ -95,6 +96,7 @@ class NewOrderRow:
     replaces: str | None
     rehearsal: bool
     why: str
+    exempt: Exemption | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +112,8 @@ class OrderRow(NewOrderRow):
     expires: datetime | None
     version_id: int | None
     error: str | None
+    unproven: tuple[str, ...] = ()
+    """Names whose proof the CA did not accept."""
 
 
 class OrderChanges(TypedDict, total=False):
@@ -118,10 +122,12 @@ class OrderChanges(TypedDict, total=False):
     state: OrderState
     account_uri: str
     replaces: str | None
+    exempt: Exemption | None
     uri: str | None
     body: JsonObject | None
     expires: datetime | None
     error: str | None
+    unproven: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

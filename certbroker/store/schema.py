@@ -175,6 +175,7 @@ acme_order = Table(
     Column("replaces", Words),
     Column("rehearsal", Boolean, nullable=False),
     Column("why", Words, nullable=False),
+    Column("exempt", String(8)),  # window | names
     Column("state", String(16), nullable=False),  # planned | placed | presented | answered | finalizing | done | failed
     Column("uri", Text),
     Column("body", _json),
@@ -183,11 +184,25 @@ acme_order = Table(
     Column("expires", Moment),
     Column("version_id", ForeignKey("version.id")),
     Column("error", Words),
+    Column("unproven", _json),
     Index("acme_order_open", "certificate", "key_type", "state"),
     Index("acme_order_state", "state"),
+    Index("acme_order_started", "directory", "started"),
     sqlite_autoincrement=True,
 )
 """The order journal, written before each step: a process killed anywhere resumes the same order."""
+
+ca_limit = Table(
+    "ca_limit",
+    metadata,
+    Column("directory", String(255), primary_key=True),
+    Column("subject", String(255), primary_key=True),
+    Column("at", Moment, nullable=False),
+    Column("until", Moment, nullable=False),
+    Column("why", Words, nullable=False),
+    Index("ca_limit_until", "until"),
+)
+"""What a CA told us: nothing more before `until` for that domain, or for the account (`subject` is empty)."""
 
 passed_over = Table(
     "passed_over",

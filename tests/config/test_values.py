@@ -9,6 +9,7 @@ import pytest
 
 from certbroker.config import rehearsal
 from certbroker.errors import UsageError
+from certbroker.limits import LETSENCRYPT, LETSENCRYPT_STAGING, Published
 from certbroker.model import Edge, KeyType
 from certbroker.secret import SecretRef
 from tests.config.files import HEAD, MAIN, CloudSettings, read, read_file
@@ -213,3 +214,21 @@ def test_ten_thousand_certificates_are_read_in_seconds(tmp_path: Path) -> None:
         f'{HEAD}{plain}[certificate.many]\neach = [{each}]\nnames = ["{{each}}", "www.{{each}}"]\ntargets = ["cloud"]\n'
     )
     assert len(read(tmp_path, text).certificates) == 10_000
+
+
+@pytest.mark.parametrize(
+    ("table", "known"),
+    [
+        ("[issuer.letsencrypt]\n", LETSENCRYPT),
+        ("[issuer.letsencrypt-staging]\n", LETSENCRYPT_STAGING),
+        ('[issuer.letsencrypt]\nlimits = "none"\n', None),
+        ('[issuer.house]\ndirectory = "https://ca.example/dir"\n', None),
+        ('[issuer.house]\ndirectory = "https://ca.example/dir"\nlimits = "letsencrypt"\n', LETSENCRYPT),
+    ],
+)
+def test_the_limits_of_a_ca_are_known_by_its_directory_or_as_the_file_says(
+    tmp_path: Path, table: str, known: Published | None
+) -> None:
+    config = read(tmp_path, HEAD.replace("[issuer.letsencrypt]\nagree_to_terms = true\n", table) + MAIN)
+    name = table[8 : table.index("]")]
+    assert config.issuers[name].limits == known

@@ -13,6 +13,7 @@ from certbroker.errors import CertbrokerError, ChallengeFailed, IssuanceError, I
 from certbroker.issuer.messages import Authorization, Directory, NewOrder, Order, moment, new_order, usable
 from certbroker.issuer.order import explained
 from certbroker.issuer.problem import Problem, refusal
+from tests.clock import START
 
 URL = "https://ca.test/acme/1"
 DIRECTORY = {"newNonce": URL, "newAccount": URL, "newOrder": URL}
@@ -135,7 +136,7 @@ def test_an_order_given_up_without_failed_names_tells_its_own_problem(kind: str,
     ],
 )
 def test_a_status_says_whose_move_it_is(status: int, expected: type) -> None:
-    error = refusal("ca", "the order", status, "text/html", b"<h1>no</h1>", 7.0)
+    error = refusal("ca", "the order", status, "text/html", b"<h1>no</h1>", 7.0, START)
     assert type(error) is expected
     assert error.status == status
     assert error.retry_after == 7.0

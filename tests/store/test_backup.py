@@ -12,6 +12,7 @@ from sqlalchemy import select
 from certbroker.errors import StoreError
 from certbroker.events import OrderStarted
 from certbroker.failover import Cause, PassedOver
+from certbroker.limits import Told
 from certbroker.model import KeyType, Live, Owner, Phase, Record, Restorable, Window
 from certbroker.store import DeploymentRow, DueRow, SeenRow, Store, schema
 from certbroker.store.backup import dump, load
@@ -67,6 +68,7 @@ def fill(store: Store) -> None:
     store.order_failed("other", KeyType.P256, error="no", hint=None, try_again=START)
     passed = PassedOver("letsencrypt", Cause.AWAY, START, START + timedelta(hours=1), "503", 2)
     store.put_passed("other", KeyType.P256, passed)
+    store.put_told("https://ca.example/dir", Told("example.com", START, START + timedelta(hours=1), "429"))
     store.record(OrderStarted(at=START, certificate="main", key_type="k", issuer="i", why="w"))
     store.lease("certificate/main", "run 3k5z")
 

@@ -93,6 +93,16 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("key"),
     )
     op.create_table(
+        "ca_limit",
+        sa.Column("directory", sa.String(length=255), nullable=False),
+        sa.Column("subject", sa.String(length=255), nullable=False),
+        sa.Column("at", sa.DateTime(), nullable=False),
+        sa.Column("until", sa.DateTime(), nullable=False),
+        sa.Column("why", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("directory", "subject"),
+    )
+    op.create_index("ca_limit_until", "ca_limit", ["until"], unique=False)
+    op.create_table(
         "passed_over",
         sa.Column("certificate", sa.String(length=255), nullable=False),
         sa.Column("key_type", sa.String(length=16), nullable=False),
@@ -190,6 +200,7 @@ def upgrade() -> None:
         sa.Column("replaces", sa.Text(), nullable=True),
         sa.Column("rehearsal", sa.Boolean(), nullable=False),
         sa.Column("why", sa.Text(), nullable=False),
+        sa.Column("exempt", sa.String(length=8), nullable=True),
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("uri", sa.Text(), nullable=True),
         sa.Column("body", sa.JSON(none_as_null=True), nullable=True),
@@ -198,6 +209,7 @@ def upgrade() -> None:
         sa.Column("expires", sa.DateTime(), nullable=True),
         sa.Column("version_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.Column("error", sa.Text(), nullable=True),
+        sa.Column("unproven", sa.JSON(none_as_null=True), nullable=True),
         sa.ForeignKeyConstraint(
             ["version_id"],
             ["version.id"],
@@ -206,6 +218,7 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("acme_order_open", "acme_order", ["certificate", "key_type", "state"], unique=False)
+    op.create_index("acme_order_started", "acme_order", ["directory", "started"], unique=False)
     op.create_index("acme_order_state", "acme_order", ["state"], unique=False)
     op.create_table(
         "deployment",
