@@ -25,6 +25,8 @@ class VariantFacts:
 
     wanted: Version | None = None
     window: Window | None = None
+    before: tuple[Version, Window] | None = None
+    """The version that the wanted one replaced, with what the CA had said of it."""
     finalized: datetime | None = None
     failures: int = 0
     try_again: datetime | None = None

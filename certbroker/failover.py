@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Final
 
 from certbroker.errors import CertbrokerError, ChallengeFailed, IssuanceError, IssuerUnavailable, RateLimited
+from certbroker.policy import unhurried
 
 OWN_POLICY: Final = frozenset({"rejectedIdentifier", "unsupportedIdentifier", "badCSR", "badPublicKey"})
 """RFC 8555 section 6.7: this CA does not sign such names or keys; another one may.
@@ -78,12 +79,14 @@ def pass_over(
     *,
     before: PassedOver | None = None,
     signing: datetime | None = None,
+    left: timedelta | None = None,
 ) -> PassedOver | None:
     """What to remember of this failure; None if the issuer is not to be passed over for it.
 
     Args:
         before: what was remembered of the same issuer, certificate and key type.
         signing: when its order was sent to be signed, if it is still under way.
+        left: until the present certificate ends.
     """
     cause = cause_of(error)
     if cause is None or (signing is not None and now < signing + SIGNING):
@@ -92,7 +95,7 @@ def pass_over(
     first = before if goes_on else None
     times = first.times + 1 if first else 1
     rest = _REFUSED if cause is Cause.REFUSED else _STEPS[min(times, len(_STEPS)) - 1]
-    until = now + max(rest, asked(error) or timedelta())
+    until = now + max(unhurried(rest, left), asked(error) or timedelta())
     return PassedOver(issuer, cause, first.since if first else now, until, error.what, times)
 
 

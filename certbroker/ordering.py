@@ -28,6 +28,10 @@ def _order(facts: Facts, selection: Selection, key_type: KeyType) -> Step | None
         why = "an order is under way"
     if why is None:
         return None
+    loop = None if selection.by_hand else policy.in_a_loop(situation(facts, key_type))
+    if loop is not None:
+        text = f"{why}; it said so of the one before, which was new too: it is not believed at once again"
+        return Hold(c.name, None, text, until=loop, key_type=key_type)
     if known.try_again and known.try_again > facts.now and not selection.ignore_backoff:
         text = f"{why}; the last try failed: {known.error or 'see history'}"
         return Hold(c.name, None, text, until=known.try_again, failed=True, key_type=key_type)
@@ -83,4 +87,6 @@ def situation(facts: Facts, key_type: KeyType) -> policy.Situation:
     """What the rules look at."""
     known = facts.variants.get(key_type, VariantFacts())
     c = facts.certificate
-    return policy.Situation(facts.now, facts.every, key_type, c.names, c.issuers, known.wanted, known.window)
+    return policy.Situation(
+        facts.now, facts.every, key_type, c.names, c.issuers, known.wanted, known.window, known.before
+    )

@@ -38,6 +38,8 @@ class Situation:
     issuers: tuple[str, ...]
     have: Version | None
     window: Window | None = None
+    before: tuple[Version, Window] | None = None
+    """The version that `have` replaced, with what the CA had said of it; None if it had said nothing."""
 
 
 Rule = Callable[[Situation], str | None]
@@ -71,7 +73,8 @@ def ca_asks(s: Situation) -> str | None:
         return None
     if w.drawn > s.now:  # the backstop speaks for itself
         return None
-    return f"the CA asks for renewal between {w.start:%a %d %b %H:%M} and {w.end:%a %d %b %H:%M} UTC"
+    because = f" ({w.explanation_url})" if w.explanation_url else ""
+    return f"the CA asks for renewal between {w.start:%a %d %b %H:%M} and {w.end:%a %d %b %H:%M} UTC{because}"
 
 
 def late_in_life(s: Situation) -> str | None:
@@ -96,6 +99,22 @@ def renewal_moment(s: Situation) -> datetime:
     if s.window is None or s.window.version_id != s.have.id:
         return life.at(BACKSTOP)
     return min(s.window.drawn, life.at(LATEST))
+
+
+def in_a_loop(s: Situation) -> datetime | None:
+    """Until when the CA is not believed that says of each new certificate that it shall be renewed at once.
+
+    Once is believed, as in a mass revocation. Twice in a row, within a fiftieth of a life each, is a mistake that would order
+    for ever. None: nothing of that kind.
+    """
+    if s.have is None or s.before is None or s.have.revoked_at or not ca_asks(s):
+        return None
+    older, asked = s.before
+    young = older.lifetime.at(_YOUNG)
+    if asked.drawn >= young or s.have.lifetime.starts >= young:
+        return None
+    until = s.have.lifetime.at(_YOUNG)
+    return until if s.now < until else None
 
 
 def last_safe_moment(s: Situation) -> datetime | None:
@@ -124,12 +143,23 @@ def remark(s: Situation, profile: str | None) -> str | None:
     return None
 
 
+_YOUNG: Final = 1 / 50
+"""A certificate that has lived no longer than that is new."""
+
 _STEPS: Final = (timedelta(minutes=1), timedelta(minutes=10), timedelta(minutes=100), timedelta(days=1))
 
 
-def order_backoff(failures: int, asked: float | None = None) -> timedelta:
-    """How long to wait after the n-th failed order in a row (1, 10, 100 minutes, then daily), and never less than the CA asked (seconds)."""
-    return max(_STEPS[min(failures, len(_STEPS)) - 1], timedelta(seconds=asked or 0))
+def order_backoff(failures: int, asked: float | None = None, left: timedelta | None = None) -> timedelta:
+    """How long to wait after the n-th failed order in a row: 1, 10, 100 minutes, then daily; never less than the CA asked (seconds).
+
+    `left`: until the present certificate ends: no more than a share of it is waited, so that a CA that comes back late is in time.
+    """
+    return max(unhurried(_STEPS[min(failures, len(_STEPS)) - 1], left), timedelta(seconds=asked or 0))
+
+
+def unhurried(wait: timedelta, left: timedelta | None) -> timedelta:
+    """`wait`, but at most a quarter of what is left of the present certificate; never less than ten minutes for that."""
+    return wait if left is None else min(wait, max(left / 4, _STEPS[1]))
 
 
 _PUSH_STEPS: Final = (timedelta(0), timedelta(minutes=1), timedelta(minutes=10), timedelta(hours=1), timedelta(hours=6))

@@ -104,3 +104,38 @@ def test_backoff_never_shrinks_and_never_falls_short_of_what_the_ca_asked(failur
         wait = backoff(failures, asked)
         assert backoff(failures + 1, asked) >= wait
         assert wait >= timedelta(seconds=asked or 0)
+
+
+def test_a_ca_that_says_at_once_of_each_new_certificate_is_believed_once() -> None:
+    life = version().lifetime.length
+    first, second = version(), version(id=2, lifetime=Lifetime(START + life / 100, START + life / 100 + life))
+    old = window(START - timedelta(days=2), START - timedelta(days=1), START - timedelta(days=2))
+    s = replace(
+        situation(START + life / 50, second, replace(old, version_id=2)),
+        before=(first, old),
+    )
+    assert policy.in_a_loop(replace(s, before=None)) is None
+    assert policy.in_a_loop(s) == second.lifetime.at(1 / 50)
+    assert policy.in_a_loop(replace(s, now=second.lifetime.at(1 / 50))) is None
+    sane = replace(old, drawn=START + life * 2 / 3)
+    assert policy.in_a_loop(replace(s, before=(first, sane))) is None, "only its names had changed"
+    assert policy.in_a_loop(replace(s, have=replace(second, revoked_at=START))) is None
+
+
+@given(st.integers(min_value=1, max_value=50), st.floats(min_value=0.1, max_value=2000))
+def test_while_a_certificate_lasts_it_is_tried_again_before_it_ends(failures: int, hours: float) -> None:
+    left = timedelta(hours=hours)
+    wait = policy.order_backoff(failures, left=left)
+    assert wait <= timedelta(days=1)
+    assert wait < left or wait <= timedelta(minutes=10)
+    assert policy.order_backoff(failures, 1e6, left) >= timedelta(seconds=1e6)
+
+
+def test_the_ca_explains_where_it_says_why() -> None:
+    past = replace(
+        window(START - timedelta(days=2), START - timedelta(days=1), START - timedelta(days=1)),
+        explanation_url="https://ca.example/incident",
+    )
+    words = policy.reason_to_order(situation(START + timedelta(days=1), version(), past))
+    assert words is not None
+    assert words.endswith("UTC (https://ca.example/incident)")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -30,7 +30,9 @@ LIFETIMES = {"90 days": timedelta(days=90), "45 days": timedelta(days=45), "160 
 CERTIFICATES = 200
 """So many in all, of the three lifetimes in turn."""
 
-OUTAGE = Lifetime(START + timedelta(days=170), START + timedelta(days=170, hours=36))
+DOWN = START + timedelta(days=170)
+"""When the CA goes away, for 36 hours."""
+
 BACKDATED = HOUR
 
 
@@ -40,6 +42,7 @@ class Served:
 
     certificate: Certificate
     life: timedelta
+    outage: Lifetime
     known: VariantFacts = field(default_factory=VariantFacts)
     orders: int = 0
     inside: int = 0
@@ -55,13 +58,13 @@ def suggested(version: Version) -> tuple[datetime, datetime]:
     return middle - life.length / 100, middle + life.length / 100
 
 
-def away(now: datetime) -> bool:
-    return OUTAGE.starts <= now < OUTAGE.ends
+def away(served: Served, now: datetime) -> bool:
+    return served.outage.starts <= now < served.outage.ends
 
 
-def runs(chance: random.Random) -> Iterator[datetime]:
+def runs(chance: random.Random, length: timedelta) -> Iterator[datetime]:
     """Hourly, up to ten minutes late, one in twenty not at all."""
-    for number in range(round(YEAR / EVERY)):
+    for number in range(round(length / EVERY)):
         if chance.random() >= 0.05:
             yield START + number * EVERY + timedelta(minutes=chance.uniform(0, 10))
 
@@ -83,7 +86,7 @@ def _ask(served: Served, now: datetime, chance: random.Random) -> None:
     if have is None or not policy.time_to_ask(old, served.known.finalized, now):
         return
     window: Window | None
-    if away(now):
+    if away(served, now):
         window = None if old is None else ari.unheard(old, now, AWAY.total_seconds())
     else:
         asked = 6 * 3600 * chance.uniform(0.8, 1.2)
@@ -93,15 +96,16 @@ def _ask(served: Served, now: datetime, chance: random.Random) -> None:
 
 def _order(served: Served, now: datetime) -> None:
     known, have = served.known, served.known.wanted
-    if away(now):
+    if away(served, now):
         failures = known.failures + 1
-        again = now + policy.order_backoff(failures)
+        left = have.lifetime.ends - now if have else None
+        again = now + policy.order_backoff(failures, left=left)
         served.known = replace(known, failures=failures, try_again=again, error="away")
         return
     if have is not None:
         start, end = suggested(have)
         served.expired |= now >= have.lifetime.ends
-        if OUTAGE.starts <= end and start <= OUTAGE.ends:
+        if served.outage.starts <= end and start <= served.outage.ends:
             served.in_outage += 1
         elif start <= now < end:
             served.inside += 1
@@ -128,16 +132,17 @@ def _order(served: Served, now: datetime) -> None:
     served.known = VariantFacts(wanted=made, finalized=now)
 
 
-def a_year(seed: int) -> list[Served]:
+def played(seed: int, lives: Sequence[timedelta], *, down: float, length: timedelta) -> list[Served]:
+    """So many certificates through that time. `down`: hours that the CA is away."""
     chance = random.Random(seed)
-    lives = list(LIFETIMES.values())
+    outage = Lifetime(DOWN, DOWN + down * HOUR)
     everything = [
-        Served(Certificate(f"c{n}", (f"n{n}.example",), (KEY,), ("le",), ()), lives[n % len(lives)])
+        Served(Certificate(f"c{n}", (f"n{n}.example",), (KEY,), ("le",), ()), lives[n % len(lives)], outage)
         for n in range(CERTIFICATES)
     ]
     due = [(START + timedelta(hours=chance.uniform(0, 100)), n) for n in range(CERTIFICATES)]
     heapq.heapify(due)
-    for now in runs(chance):
+    for now in runs(chance, length):
         later = []
         while due and due[0][0] <= now:
             _, n = heapq.heappop(due)
@@ -146,13 +151,13 @@ def a_year(seed: int) -> list[Served]:
             heapq.heappush(due, each)
     for served in everything:
         assert served.known.wanted is not None
-        served.expired |= served.known.wanted.lifetime.ends <= START + YEAR
+        served.expired |= served.known.wanted.lifetime.ends <= START + length
     return everything
 
 
 @pytest.mark.parametrize("seed", [1])
 def test_a_year_of_hourly_runs_lets_nothing_expire_and_lands_inside_the_windows(seed: int) -> None:
-    everything = a_year(seed)
+    everything = played(seed, list(LIFETIMES.values()), down=36, length=YEAR)
     for label, life in LIFETIMES.items():
         mine = [served for served in everything if served.life == life]
         orders = sum(served.orders for served in mine) / len(mine)
@@ -166,3 +171,11 @@ def test_a_year_of_hourly_runs_lets_nothing_expire_and_lands_inside_the_windows(
         assert not any(served.expired for served in mine), label
         assert orders <= 1.2 * ideal, label
         assert share > 0.95, label
+
+
+def test_a_ca_that_is_away_nearly_until_the_end_is_back_in_time() -> None:
+    """A window of 160 hours lies around the middle: 75 hours later five are left, and they are found."""
+    begins = DOWN - timedelta(days=8) - START
+    lives = [LIFETIMES["160 hours"]]
+    everything = played(2, lives, down=75, length=begins + timedelta(days=14))
+    assert not any(served.expired for served in everything)

@@ -8,7 +8,7 @@ from certbroker.broker.desk import Desk
 from certbroker.errors import ProviderError
 from certbroker.failover import Cause, PassedOver
 from certbroker.limits import concerns
-from certbroker.model import Assignment, Certificate, KeyType, Live, Phase, Version, base_name
+from certbroker.model import Assignment, Certificate, KeyType, Live, Phase, Version, Window, base_name
 from certbroker.plan import DeploymentFacts, Facts, OpenOrder, TargetFacts, VariantFacts
 from certbroker.store import DeploymentRow
 
@@ -27,9 +27,11 @@ def gather(desk: Desk, certificate: Certificate, looked: Looked, *, look: bool, 
     for key_type in certificate.keys:
         row = known.get(key_type)
         wanted = row.wanted if row else None
+        window = desk.store.window(wanted.id) if wanted else None
         variants[key_type] = VariantFacts(
             wanted=wanted,
-            window=desk.store.window(wanted.id) if wanted else None,
+            window=window,
+            before=_before(desk, wanted) if wanted and window and window.drawn <= desk.world.clock.now() else None,
             finalized=row.finalized if row else None,
             failures=row.failures if row else 0,
             try_again=row.try_again if row else None,
@@ -57,6 +59,14 @@ def gather(desk: Desk, certificate: Certificate, looked: Looked, *, look: bool, 
         limited=_limited(desk, certificate) if len(certificate.issuers) > 1 else (),
         test_issuers=frozenset(name for name, issuer in config.issuers.items() if issuer.staging),
     )
+
+
+def _before(desk: Desk, wanted: Version) -> tuple[Version, Window] | None:
+    """What it replaced, and what the CA had said of that; looked up only where the CA wants the present one renewed."""
+    older = desk.store.versions(wanted.certificate, wanted.key_type)
+    before = next((v for v in older if v.number < wanted.number and not v.rehearsal), None)
+    window = desk.store.window(before.id) if before else None
+    return (before, window) if before and window else None
 
 
 def _limited(desk: Desk, certificate: Certificate) -> tuple[PassedOver, ...]:

@@ -121,6 +121,7 @@ class Orders:
             now,
             before=next((each for each in known if each.issuer == order.issuer), None),
             signing=self._signing(order),
+            left=self._left(order),
         )
         if passed is None:
             return False
@@ -145,13 +146,19 @@ class Orders:
             return None
         return store.variant(order.certificate, order.key_type).finalized
 
+    def _left(self, order: Order) -> timedelta | None:
+        """How long the present certificate still lasts."""
+        wanted = self._desk.store.variant(order.certificate, order.key_type).wanted
+        return wanted.lifetime.ends - self._desk.world.clock.now() if wanted else None
+
     def _failed(self, order: Order, error: CertbrokerError, again: datetime | None = None) -> None:
         """One more failure in a row. `again`: when the first issuer of several can be asked again."""
         self._done[order.certificate].order_errors.append(error)
         store, now = self._desk.store, self._desk.world.clock.now()
         failures = store.variant(order.certificate, order.key_type).failures + 1
         asked = failover.asked(error)
-        again = again or now + policy.order_backoff(failures, asked.total_seconds() if asked else None)
+        seconds = asked.total_seconds() if asked else None
+        again = again or now + policy.order_backoff(failures, seconds, self._left(order))
         event = events.OrderFailed(
             at=now,
             certificate=order.certificate,

@@ -99,6 +99,8 @@ def _row(store: Store, config: Config, certificate: Certificate, now: datetime) 
         return Row(certificate.name, state, "-", None, None, cells, "; ".join(notes) or "never issued")
     until = min(version.lifetime.ends for version in wanted)
     renews = min(_renews(store, config, certificate, version, now) for version in wanted)
+    windows = [store.window(version.id) for version in wanted]
+    notes += dict.fromkeys(f"the CA explains: {w.explanation_url}" for w in windows if w and w.explanation_url)
     if until <= now:
         states.append(State.FAIL)
         notes.append("expired")

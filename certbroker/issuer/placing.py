@@ -212,7 +212,11 @@ def _start(talk: Conversation, work: Work, account_uri: str) -> None:
 
 
 def _replaces(talk: Conversation, request: OrderRequest, account_uri: str) -> str | None:
-    """The certID of the version to be replaced: only the account that got it may say so (RFC 9773 section 5)."""
+    """The certID of the version to be replaced: only the account that got it may say so (RFC 9773 section 5).
+
+    Said outside the suggested window too: only inside it are limits lifted, but the RFC wants it wherever there is a clear
+    predecessor, it costs nothing, and the CA then knows that nobody is left to be warned about the old one.
+    """
     version = request.replaces
     if version is None or (version.issuer, version.account_uri) != (talk.ca, account_uri):
         return None
