@@ -32,6 +32,13 @@ class KeyType(StrEnum):
     RSA4096 = "rsa-4096"
 
 
+class Method(StrEnum):
+    """How control of a name is proven: the words of the CA's challenges and of CAA's `validationmethods` (RFC 8657)."""
+
+    DNS_01 = "dns-01"
+    DNS_ACCOUNT_01 = "dns-account-01"
+
+
 class Phase(StrEnum):
     """Where a deployment stands (design: the saga of one deployment)."""
 
@@ -115,6 +122,7 @@ class Certificate:
     issuers: tuple[str, ...]
     assignments: tuple[Assignment, ...]
     line: int | None = None
+    challenge: Method = Method.DNS_01
 
     def names_on(self, target: str) -> tuple[str, ...]:
         """The names `target` is to serve; empty if it is not a target of this certificate."""

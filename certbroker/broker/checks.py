@@ -234,9 +234,13 @@ def _dns(desk: Desk, certificate: Certificate) -> Finding:
     """Where the proof of each name lands, and that it is ours to write there."""
     now = served_now(desk.store, certificate.name)
     landings = set()
-    for base in dict.fromkeys(base_name(name) for name in certificate.names):
+    means = dict.fromkeys(desk.means(certificate, issuer) for issuer in certificate.issuers)
+    places = [(base_name(name), each) for name in certificate.names for each in means if not each.wants_account]
+    if not places:
+        return Finding(State.WARN, "dns", certificate.name, "where its proofs stand is known once there is an account")
+    for name, each in dict.fromkeys(places):
         try:
-            landing = desk.challenges().locate(base)
+            landing = desk.challenges().locate(name, each)
         except NothingDone as error:
             return Finding(State.FAIL, "dns", certificate.name, error.what, error.hint or "", now)
         except ProviderError as error:
@@ -249,7 +253,7 @@ def _dns(desk: Desk, certificate: Certificate) -> Finding:
 def _caa(desk: Desk, certificate: Certificate) -> Iterator[Finding]:
     for issuer_name in certificate.issuers:
         try:
-            problems = desk.issuer(issuer_name).caa_problems(certificate.names)
+            problems = desk.issuer(issuer_name).caa_problems(certificate.names, certificate.challenge)
         except (IssuanceError, NothingDone, ProviderError):
             continue  # the issuer's own line says it
         first = issuer_name == certificate.issuers[0]

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from certbroker.challenges import Challenges
+from certbroker.challenges import Challenges, Means
 from certbroker.config import Config, IssuerSettings, default_vault, rehearsal
 from certbroker.deploy import Saga, Target, open_target
 from certbroker.errors import UsageError
 from certbroker.events import Emit
 from certbroker.issuer import Issuer
-from certbroker.model import Certificate, Version
+from certbroker.model import Certificate, Method, Version
 from certbroker.secret import Secret, SecretRef
 from certbroker.store import Store
 from certbroker.vault import Vault
@@ -97,6 +97,13 @@ class Desk:
             if name not in self._issuers:
                 self._issuers[name] = self._open_issuer(self.config.issuers[name])
             return self._issuers[name]
+
+    def means(self, certificate: Certificate, issuer: str) -> Means:
+        """How its names are proven to that issuer; the account is filled in where it matters and is known."""
+        if certificate.challenge is Method.DNS_01:
+            return Means.of(certificate)
+        account = self.store.account(issuer, self.config.issuers[issuer].directory)
+        return Means.of(certificate, account.uri if account else None)
 
     def rehearsal_issuer(self, certificate: Certificate) -> Issuer:
         """A test CA to rehearse with: one that the file declares, else the one that belongs to the certificate's CA."""

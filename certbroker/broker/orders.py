@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from certbroker import events, failover, policy
 from certbroker.broker.desk import Desk
 from certbroker.broker.done import Done
+from certbroker.challenges import Means
 from certbroker.errors import CertbrokerError, LeaseHeld, RateLimited, StoreError, VaultError
 from certbroker.issuer import OrderRequest
 from certbroker.limits import Told
@@ -80,7 +81,16 @@ class Orders:
 
     def _obtain(self, issuer: str, orders: Sequence[Order]) -> Sequence[Version | CertbrokerError]:
         requests = [
-            OrderRequest(o.certificate, o.key_type, o.names, _reason(o), o.replaces, exempt=o.exempt) for o in orders
+            OrderRequest(
+                o.certificate,
+                o.key_type,
+                o.names,
+                _reason(o),
+                o.replaces,
+                means=Means.of(self._desk.certificate(o.certificate)),
+                exempt=o.exempt,
+            )
+            for o in orders
         ]
         try:
             return self._desk.issuer(issuer).obtain(

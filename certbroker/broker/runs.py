@@ -16,6 +16,7 @@ from certbroker.broker.done import Done
 from certbroker.broker.reconcile import Reconciler
 from certbroker.broker.report import Line, Report, State
 from certbroker.broker.telling import Run, tell
+from certbroker.challenges import Means
 from certbroker.config import Config, TargetSettings
 from certbroker.errors import CertbrokerError, ProviderError, UsageError
 from certbroker.issuer import OrderRequest
@@ -140,6 +141,7 @@ def _certificate_data(certificate: Certificate, config: Config) -> dict[str, Any
         "keys": list(certificate.keys),
         "issuers": [[name, config.issuers[name].directory] for name in certificate.issuers],
         "targets": [[a.target, list(a.names)] for a in certificate.assignments],
+        "challenge": certificate.challenge.value,
     }
 
 
@@ -214,7 +216,9 @@ def _rehearse(run: Run, certificate: Certificate) -> Report:
     desk = run.desk
     desk.check_vault()
     requests = [
-        OrderRequest(certificate.name, key, certificate.names, "a rehearsal", rehearsal=True)
+        OrderRequest(
+            certificate.name, key, certificate.names, "a rehearsal", rehearsal=True, means=Means.of(certificate)
+        )
         for key in certificate.keys
     ]
     done = Done(certificate.name)

@@ -13,11 +13,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from certbroker.challenges.kinds import SOLVERS, solver_class, solver_settings, solver_types
+from certbroker.challenges.means import PLAIN, Means
 from certbroker.challenges.records import Journal, Landing, Placed, Row, Txt
 from certbroker.challenges.solver import ADOPTED, Solver, SolverContext, Spreads
 from certbroker.errors import CertbrokerError, CredentialsRejected, NothingDone, UsageError
 from certbroker.events import Checked, Emit, ProofPublished, ProofRemoved
-from certbroker.model import NAME, Traits, base_name
+from certbroker.model import NAME, Method, Traits, base_name
 from certbroker.secret import Secret, SecretRef
 from certbroker.world import World
 
@@ -34,6 +35,7 @@ __all__ = [
     "Challenges",
     "Journal",
     "Landing",
+    "Means",
     "Placed",
     "Row",
     "Solver",
@@ -76,8 +78,10 @@ class Challenges:
 
     # ---- where ------------------------------------------------------------------------------------------------------
 
-    def locate(self, name: str, label: str = "_acme-challenge") -> Landing:
+    def locate(self, name: str, means: Means = PLAIN) -> Landing:
         """Where the proof for `name` (perhaps a wildcard) has to be written. Asked once a run and name.
+
+        `means`: not one that still wants its account.
 
         Raises:
             NothingDone: the name is a CNAME that somebody else holds, or no solver serves the zone; says whose and what to do.
@@ -85,7 +89,7 @@ class Challenges:
         """
         if not NAME.fullmatch(name):
             raise NothingDone(f"{name!a} is not a DNS name")
-        return self.locator.locate(f"{label}.{base_name(name)}")
+        return self.locator.locate(means.owner(name))
 
     @property
     def locator(self) -> Locator:
@@ -316,12 +320,19 @@ class Challenges:
 
     # ---- caa --------------------------------------------------------------------------------------------------------
 
-    def caa(self, name: str, *, issuers: tuple[str, ...], account_uri: str | None, wildcard: bool) -> list[CaaFinding]:
+    def caa(
+        self, name: str, *, issuers: tuple[str, ...], account_uri: str | None, wildcard: bool, method: Method
+    ) -> list[CaaFinding]:
         """What CAA says about an order for `name`: a finding with state "fail" forbids it, "warn" is worth a look."""
         from certbroker.challenges import caa
 
         return caa.preflight(
-            base_name(name), issuers=issuers, account_uri=account_uri, wildcard=wildcard, lookup=self.lookup
+            base_name(name),
+            issuers=issuers,
+            account_uri=account_uri,
+            wildcard=wildcard,
+            method=method,
+            lookup=self.lookup,
         )
 
 

@@ -16,8 +16,8 @@ from dns.rdtypes.ANY.CAA import CAA
 
 from certbroker.challenges.lookup import Lookup, shown
 from certbroker.errors import Unavailable
+from certbroker.model import Method
 
-METHOD: Final = "dns-01"
 CRITICAL: Final = 128
 KNOWN: Final = frozenset({"issue", "issuewild", "iodef", "contactemail", "contactphone", "issuemail", "issuevmc"})
 
@@ -33,13 +33,14 @@ class CaaFinding:
 
 
 def preflight(
-    name: str, *, issuers: Sequence[str], account_uri: str | None, wildcard: bool, lookup: Lookup
+    name: str, *, issuers: Sequence[str], account_uri: str | None, wildcard: bool, method: Method, lookup: Lookup
 ) -> list[CaaFinding]:
     """One finding for `name`.
 
     Args:
         issuers: the CA's identities, from the directory's `caaIdentities`.
         account_uri: our account, for `accounturi`; None if there is none yet.
+        method: how the name is to be proven, for `validationmethods`.
     """
     try:
         where, records = _relevant(name, lookup)
@@ -58,7 +59,7 @@ def preflight(
         return [CaaFinding("ok", name, f"CAA at {where} restricts nothing here")]
     refusals = []
     for record in bearing:
-        refusal = _refusal(record.value, issuers, account_uri)
+        refusal = _refusal(record.value, issuers, account_uri, method)
         if refusal is None:
             return [CaaFinding("ok", name, f"CAA at {where} allows it")]
         refusals.append(refusal)
@@ -91,7 +92,7 @@ def _tag(record: CAA) -> str:
     return str(record.tag.decode("ascii", "replace")).lower()
 
 
-def _refusal(value: bytes, issuers: Sequence[str], account_uri: str | None) -> str | None:
+def _refusal(value: bytes, issuers: Sequence[str], account_uri: str | None, method: Method) -> str | None:
     """Why this property does not allow us; None if it does."""
     domain, *rest = (part.strip() for part in value.decode("latin-1").split(";"))
     if not domain:
@@ -104,6 +105,6 @@ def _refusal(value: bytes, issuers: Sequence[str], account_uri: str | None) -> s
             return f"the parameter {key} is malformed"
         if key.lower() == "accounturi" and wish != account_uri:
             return f"only the account {wish} may order" + ("" if account_uri else ", and ours does not exist yet")
-        if key.lower() == "validationmethods" and METHOD not in [method.strip() for method in wish.split(",")]:
-            return f"only validation by {wish}, and we use {METHOD}"
+        if key.lower() == "validationmethods" and method not in [method.strip() for method in wish.split(",")]:
+            return f"only validation by {wish}, and we use {method}"
     return None

@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidat
 
 from certbroker.config import names
 from certbroker.config.words import Refusal, listed, nearest
-from certbroker.model import Edge, KeyType
+from certbroker.model import Edge, KeyType, Method
 from certbroker.secret import SecretRef
 
 _NOT_HERE: Final = (
@@ -116,6 +116,17 @@ Issuers = Annotated[
 ]
 
 
+def _method(value: object) -> Method:
+    known = [method.value for method in Method]
+    text = _text(value)
+    if text not in known:
+        raise Refusal(f"must be {listed(known)}{nearest(text, known)}")
+    return Method(text)
+
+
+Challenge = Annotated[Method, PlainValidator(_method), WithJsonSchema({"enum": [method.value for method in Method]})]
+
+
 class IssuerTable(Table):
     """[issuer.NAME]: one ACME account at one CA."""
 
@@ -188,6 +199,9 @@ class CertificateTable(Table):
     issuer: Issuers | None = None
     targets: list[Annotated[Subset, BeforeValidator(_subset), WithJsonSchema({"oneOf": [_TEXT, _SUBSET]})]] = []
     each: Annotated[list[Text], Field(min_length=1)] | None = None
+    challenge: Challenge | None = Field(
+        default=None, description="how control of the names is proven; dns-01 unless it says"
+    )
 
 
 class DefaultsTable(Table):
@@ -195,6 +209,7 @@ class DefaultsTable(Table):
 
     issuer: Issuers | None = None
     keys: Keys | None = None
+    challenge: Challenge | None = None
 
 
 class StoreTable(Table):

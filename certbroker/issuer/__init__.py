@@ -20,7 +20,7 @@ from certbroker.errors import BadMaterial, IssuanceError, IssuerUnavailable, Not
 from certbroker.events import Emit
 from certbroker.issuer.request import CaaProblem, OrderRequest, Refusal
 from certbroker.keys import leaf_facts, read_chain
-from certbroker.model import Standing, Version, Window
+from certbroker.model import Method, Standing, Version, Window
 from certbroker.policy import MINIMUM_BETWEEN_ORDERS
 from certbroker.store import Store
 from certbroker.vault import Vault
@@ -124,8 +124,8 @@ class Issuer:
             account.status()
         return Standing("account ready", account=uri, reach=reach)
 
-    def caa_problems(self, names: Sequence[str]) -> list[CaaProblem]:
-        """What CAA records (RFC 8659, RFC 8657) say against this CA and account signing `names`."""
+    def caa_problems(self, names: Sequence[str], method: Method) -> list[CaaProblem]:
+        """What CAA records (RFC 8659, RFC 8657) say against this CA and account signing `names`, proven by `method`."""
         identities = self.directory().caa_identities
         if not identities:
             return []
@@ -134,7 +134,7 @@ class Issuer:
             finding
             for name in names
             for finding in self._challenges.caa(
-                name, issuers=identities, account_uri=uri, wildcard=name.startswith("*.")
+                name, issuers=identities, account_uri=uri, wildcard=name.startswith("*."), method=method
             )
             if finding.state != "ok"
         ]

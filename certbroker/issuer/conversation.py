@@ -28,6 +28,7 @@ from certbroker.issuer.messages import Authorization, Order
 from certbroker.issuer.network import CaNetwork, Reply
 from certbroker.issuer.order import Work, unfinished
 from certbroker.issuer.request import Refusal
+from certbroker.model import Method
 from certbroker.secret import Secret
 from certbroker.store import OrderRow, Store
 from certbroker.store.rows import OrderChanges
@@ -173,12 +174,14 @@ class Conversation:
 
     # ---- the CA ------------------------------------------------------------------------------------------------------
 
-    def caa(self, name: str, account_uri: str | None) -> list[CaaFinding]:
+    def caa(self, name: str, method: Method, account_uri: str | None) -> list[CaaFinding]:
         """What CAA says of this CA for `name`; nothing if the CA does not tell its identity."""
         identities = self.directories.get().caa_identities
         if not identities:
             return []
-        return self.challenges.caa(name, issuers=identities, account_uri=account_uri, wildcard=name.startswith("*."))
+        return self.challenges.caa(
+            name, issuers=identities, account_uri=account_uri, wildcard=name.startswith("*."), method=method
+        )
 
     def read_order(self, uri: str) -> Order:
         return Order.read(self.ca, self.network.ask(uri, "the order").object())

@@ -6,10 +6,10 @@ import hashlib
 from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Final
 
 from josepy.jwk import JWK
 
+from certbroker.challenges import Means
 from certbroker.errors import (
     ChallengeFailed,
     IssuanceError,
@@ -22,9 +22,6 @@ from certbroker.issuer.waiting import Pace
 from certbroker.model import Version
 from certbroker.secret import Secret
 from certbroker.store import OrderRow
-
-DNS_01: Final = "dns-01"
-LABEL: Final = "_acme-challenge"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,14 +85,16 @@ def unfinished(works: Iterable[Work]) -> list[Work]:
     return [work for work in works if work.outcome is None]
 
 
-def proof(ca: str, authorization: Authorization, key: JWK) -> Proof:
-    """The dns-01 proof (RFC 8555 section 8.4). Raises IssuanceError if the CA does not offer it for this name."""
-    challenge = authorization.challenge(ca, DNS_01)
+def proof(ca: str, authorization: Authorization, key: JWK, means: Means) -> Proof:
+    """The proof (RFC 8555 section 8). Raises IssuanceError if the CA does not offer this method for this name."""
+    challenge = authorization.challenge(ca, means.method)
     if challenge.token is None:
-        raise IssuanceError(f"{ca} gave the dns-01 challenge of {authorization.pattern} without a usable token")
+        raise IssuanceError(
+            f"{ca} gave the {challenge.type} challenge of {authorization.pattern} without a usable token"
+        )
     thumbprint = _base64url(key.thumbprint())
     value = _base64url(hashlib.sha256(f"{challenge.token}.{thumbprint}".encode()).digest())
-    return Proof(authorization, challenge, f"{LABEL}.{authorization.name}", value)
+    return Proof(authorization, challenge, means.owner(authorization.name), value)
 
 
 def explained(ca: str, authorizations: Sequence[Authorization], order: Order) -> IssuanceError:

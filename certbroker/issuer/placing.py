@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from certbroker import events, limits
+from certbroker.challenges import Means
 from certbroker.errors import IssuanceError, IssuerUnavailable, NothingDone, RateLimited
 from certbroker.issuer import ari
 from certbroker.issuer.conversation import Conversation
@@ -15,7 +17,7 @@ from certbroker.issuer.order import Work, explained, unfinished
 from certbroker.issuer.problem import PREFIX
 from certbroker.issuer.request import OrderRequest
 from certbroker.keys import generate, leaf_facts, read_chain
-from certbroker.model import base_name
+from certbroker.model import Method, base_name
 from certbroker.store import NewOrderRow, OrderRow
 
 PATIENCE: Final = 30.0
@@ -32,7 +34,8 @@ _REFUSED_REPLACES: Final = frozenset(
 
 def place(talk: Conversation, works: Sequence[Work]) -> None:
     """Every order has an address after this, or its work an outcome. One after the other, before any authorization."""
-    _locate(talk, works)
+    known = talk.account.known
+    _locate(talk, [work for work in works if not replace(work.request.means, account_uri=known).wants_account], known)
     talk.each(works, lambda work: _check_profile(talk))
     left = unfinished(works)
     if not left:
@@ -43,7 +46,9 @@ def place(talk: Conversation, works: Sequence[Work]) -> None:
         for work in left:
             talk.fail(work, error)
         return
-    _check_caa(talk, left, account_uri)
+    if known is None:
+        _locate(talk, [work for work in left if work.request.means.wants_account], account_uri)
+    _check_caa(talk, unfinished(left), account_uri)
     left = unfinished(left)
     away: list[IssuerUnavailable] = []
     limited: list[RateLimited] = []
@@ -65,14 +70,19 @@ def _concerns(error: RateLimited, request: OrderRequest) -> bool:
     return limits.concerns(error.subject, map(base_name, request.names))
 
 
-def _locate(talk: Conversation, works: Sequence[Work]) -> None:
+def _locate(talk: Conversation, works: Sequence[Work], account_uri: str | None) -> None:
     """The zone of every name must be ours to write to before the CA hears of it."""
-    names = list(dict.fromkeys(base_name(name) for work in works for name in work.request.names))
-    found = dict(zip(names, talk.together(names, talk.challenges.locate), strict=True))
+
+    def asked(work: Work) -> list[tuple[str, Means]]:
+        means = replace(work.request.means, account_uri=account_uri)
+        return [(base_name(name), means) for name in work.request.names]
+
+    places = list(dict.fromkeys(place for work in works for place in asked(work)))
+    found = dict(zip(places, talk.together(places, lambda place: talk.challenges.locate(*place)), strict=True))
 
     def sort_out(work: Work) -> None:
-        for name in work.request.names:
-            got = found[base_name(name)]
+        for place in asked(work):
+            got = found[place]
             if isinstance(got, Exception):
                 raise got
 
@@ -81,12 +91,17 @@ def _locate(talk: Conversation, works: Sequence[Work]) -> None:
 
 def _check_caa(talk: Conversation, works: Sequence[Work], account_uri: str) -> None:
     """CAA that forbids this CA, this account or this method (RFC 8659, RFC 8657) stops the order; one unknown does not."""
-    names = list(dict.fromkeys(name for work in works for name in work.request.names))
-    found = dict(zip(names, talk.together(names, lambda name: talk.caa(name, account_uri)), strict=True))
+
+    def asked(work: Work) -> list[tuple[str, Method]]:
+        return [(name, work.request.means.method) for name in work.request.names]
+
+    questions = list(dict.fromkeys(question for work in works for question in asked(work)))
+    answers = talk.together(questions, lambda question: talk.caa(*question, account_uri))
+    found = dict(zip(questions, answers, strict=True))
 
     def sort_out(work: Work) -> None:
-        for name in work.request.names:
-            got = found[name]
+        for name, method in asked(work):
+            got = found[name, method]
             if isinstance(got, Exception):
                 continue  # it is the CA's look-up that counts
             forbidden = next((finding for finding in got if finding.state == "fail"), None)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from certbroker.challenges import Placed, Txt
 from certbroker.errors import CertbrokerError, IssuanceError, IssuerUnavailable, LeaseHeld, NothingDone, ProviderError
 from certbroker.issuer.conversation import Conversation
 from certbroker.issuer.messages import Authorization, EmptyAnswer
-from certbroker.issuer.order import DNS_01, Proof, Work, explained, proof, unfinished
+from certbroker.issuer.order import Proof, Work, explained, proof, unfinished
 from certbroker.issuer.request import Refusal
 from certbroker.issuer.waiting import Pace
 from certbroker.model import base_name
@@ -59,7 +60,8 @@ def _wanted(talk: Conversation, work: Work, authorizations: Sequence[Authorizati
     strangers = {a.name for a in authorizations} - {base_name(name) for name in work.journal.names}
     if strangers:
         raise IssuanceError(f"{talk.ca} wants proofs for {', '.join(sorted(strangers))}, which nobody ordered")
-    return [proof(talk.ca, a, talk.account.key) for a in authorizations if a.status == "pending"]
+    means = replace(work.request.means, account_uri=work.journal.account_uri)
+    return [proof(talk.ca, a, talk.account.key, means) for a in authorizations if a.status == "pending"]
 
 
 def _publish(talk: Conversation, works: Sequence[Work]) -> None:
@@ -115,7 +117,7 @@ def _say(talk: Conversation, each: Proof) -> None:
         IssuanceError
     ) as error:  # it may have been taken all the same, or was not needed: look before it is said again
         now = talk.read_authorization(each.authorization.url)
-        if now.status != "pending" or now.challenge(talk.ca, DNS_01).status != "pending":
+        if now.status != "pending" or now.challenge(talk.ca, each.challenge.type).status != "pending":
             return
         if not isinstance(error, IssuerUnavailable):
             raise

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from certbroker.challenges import Means
+from certbroker.challenges.means import PLAIN
 from certbroker.errors import IssuanceError, LeaseHeld, NothingDone, ProviderError
 from certbroker.model import KeyType, Version
 from certbroker.steps import Exemption
@@ -22,6 +24,8 @@ class OrderRequest:
     why: str
     replaces: Version | None = None
     rehearsal: bool = False
+    means: Means = PLAIN
+    """How its names are to be proven; the account is filled in."""
     exempt: Exemption | None = None
     """What the CA's limits do not count of it, for the ledger."""
 

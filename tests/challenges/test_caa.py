@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from certbroker.challenges.caa import CaaFinding
+from certbroker.model import Method
 from certbroker.sandbox.dns import DnsServer
 from tests.challenges.rig import challenges, small_world, town
 
@@ -21,9 +22,16 @@ def dns() -> Iterator[DnsServer]:
         yield server
 
 
-def finding(tmp_path: Path, dns: DnsServer, name: str = "www.example.com", *, wildcard: bool = False) -> CaaFinding:
+def finding(
+    tmp_path: Path,
+    dns: DnsServer,
+    name: str = "www.example.com",
+    *,
+    wildcard: bool = False,
+    method: Method = Method.DNS_01,
+) -> CaaFinding:
     room = challenges(small_world(tmp_path), recursor=dns.address)
-    (found,) = room.caa(name, issuers=CA, account_uri=ACCOUNT, wildcard=wildcard)
+    (found,) = room.caa(name, issuers=CA, account_uri=ACCOUNT, wildcard=wildcard, method=method)
     return found
 
 
@@ -60,6 +68,14 @@ def test_the_nearest_set_decides(
     assert finding(tmp_path, dns, wildcard=wildcard).state == state
 
 
+def test_the_method_in_use_is_the_one_that_counts(tmp_path: Path, dns: DnsServer) -> None:
+    dns.add("example.com", "CAA", '0 issue "letsencrypt.org; validationmethods=dns-account-01"')
+    assert finding(tmp_path, dns, method=Method.DNS_ACCOUNT_01).state == "ok"
+    found = finding(tmp_path, dns)
+    assert found.state == "fail"
+    assert "only validation by dns-account-01, and we use dns-01" in found.what
+
+
 def test_a_set_further_down_hides_the_one_above(tmp_path: Path, dns: DnsServer) -> None:
     dns.add("example.com", "CAA", '0 issue ";"')
     dns.add("www.example.com", "CAA", '0 issue "letsencrypt.org"')
@@ -82,6 +98,6 @@ def test_a_look_up_that_fails_only_warns(tmp_path: Path, dns: DnsServer) -> None
 def test_an_account_that_does_not_exist_yet_cannot_be_the_one_named(tmp_path: Path, dns: DnsServer) -> None:
     dns.add("example.com", "CAA", f'0 issue "letsencrypt.org; accounturi={ACCOUNT}"')
     room = challenges(small_world(tmp_path), recursor=dns.address)
-    (found,) = room.caa("example.com", issuers=CA, account_uri=None, wildcard=False)
+    (found,) = room.caa("example.com", issuers=CA, account_uri=None, wildcard=False, method=Method.DNS_01)
     assert found.state == "fail"
     assert "ours does not exist yet" in found.what

@@ -22,7 +22,7 @@ from certbroker.errors import (
 )
 from certbroker.events import ReplacesRefused
 from certbroker.keys import check_pair
-from certbroker.model import KeyType, Version
+from certbroker.model import KeyType, Method, Version
 from certbroker.sandbox.ca import Problem, SandboxCA
 from certbroker.sandbox.dns import DnsServer
 from certbroker.testkit.simulator import Fault, Request, Response, SimulatorTransport
@@ -234,7 +234,7 @@ def test_caa_that_forbids_stops_the_order(scene: Scene) -> None:
     assert isinstance(outcome, NothingDone)
     assert "someone-else.test" in outcome.what
     assert scene.ca.new_orders == 0
-    assert [problem.forbids for problem in scene.at.issuer().caa_problems(("example.com",))] == [True]
+    assert [problem.forbids for problem in scene.at.issuer().caa_problems(("example.com",), Method.DNS_01)] == [True]
 
 
 def test_a_rate_limit_is_told_with_its_time_and_the_order_is_tried_again_later(scene: Scene) -> None:
