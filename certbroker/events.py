@@ -113,6 +113,18 @@ class Issued(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ChainNotOffered(Event):
+    """None of the CA's chains ends where the file prefers; its default is kept. `broken`: chains that could not be had."""
+
+    kind = "chain-not-offered"
+    version: str
+    issuer: str
+    preferred: str
+    offered: tuple[str, ...]
+    broken: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OrderFailed(Event):
     """No certificate came of it."""
 

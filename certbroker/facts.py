@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from certbroker.failover import PassedOver
 from certbroker.model import Certificate, KeyType, Live, Phase, Version, Window
+from certbroker.policy import Wishes
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +74,8 @@ class Facts:
     certificate: Certificate
     variants: Mapping[KeyType, VariantFacts]
     targets: Mapping[str, TargetFacts]
-    profiles: Mapping[str, str | None] = field(default_factory=dict)
-    """The profile each issuer is configured with."""
+    wishes: Mapping[str, Wishes] = field(default_factory=dict)
+    """What the file wants of each issuer."""
     limited: tuple[PassedOver, ...] = ()
     """Issuers of a list that said so of our account, or of these names, on the occasion of another order."""
     test_issuers: frozenset[str] = frozenset()

@@ -156,6 +156,10 @@ class Version:
     """A rehearsal (`issue --staging`) is never wanted and never pushed."""
     account_uri: str | None = None
     revoked_at: datetime | None = None
+    root: str = ""
+    """The common name that the topmost certificate of its chain was issued by."""
+    roots_seen: tuple[str, ...] = ()
+    """The same of every chain that the CA offered with it, where another than its default was looked for."""
 
     @property
     def label(self) -> str:

@@ -207,11 +207,11 @@ def _untrusted(facts: Facts, target: TargetFacts, version: Version | None, order
 
 
 def _remarks(facts: Facts) -> tuple[str, ...]:
-    found = []
+    found: list[str] = []
     for key_type in facts.certificate.keys:
         s = situation(facts, key_type)
-        if s.have and (text := policy.remark(s, facts.profiles.get(s.have.issuer))):
-            found.append(text)
+        if s.have:
+            found += policy.remarks(s, facts.wishes.get(s.have.issuer, policy.Wishes()))
     return tuple(dict.fromkeys(found))
 
 

@@ -131,16 +131,40 @@ def time_to_ask(window: Window | None, finalized: datetime | None, now: datetime
     return finalized is None or now - finalized >= ASK_AGAIN
 
 
-def remark(s: Situation, profile: str | None) -> str | None:
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the file wants of an issuer's certificates beyond their names; it waits for the next renewal."""
+
+    profile: str | None = None
+    preferred_chain: str | None = None
+
+
+def remarks(s: Situation, wishes: Wishes) -> tuple[str, ...]:
     """What differs from the file and waits for the next renewal."""
     if s.have is None:
+        return ()
+    found = (_surplus(s, s.have), _other_profile(s.have, wishes.profile), other_chain(s.have, wishes.preferred_chain))
+    return tuple(text for text in found if text)
+
+
+def _surplus(s: Situation, have: Version) -> str | None:
+    surplus = [name for name in have.names if name not in s.names]
+    return f"still covers {', '.join(surplus)}; left out at the next renewal" if surplus else None
+
+
+def _other_profile(have: Version, profile: str | None) -> str | None:
+    if profile is None or have.profile == profile:
         return None
-    surplus = [name for name in s.have.names if name not in s.names]
-    if surplus:
-        return f"still covers {', '.join(surplus)}; left out at the next renewal"
-    if profile is not None and s.have.profile != profile:
-        return f"profile {s.have.profile or 'default'} becomes {profile} at the next renewal"
-    return None
+    return f"profile {have.profile or 'default'} becomes {profile} at the next renewal"
+
+
+def other_chain(have: Version, preferred: str | None) -> str | None:
+    """Its chain does not end where the file prefers: that the CA has no such chain, or that it is asked for next time."""
+    if preferred is None or have.root == preferred:
+        return None
+    if have.roots_seen and preferred not in have.roots_seen:
+        return f"{have.issuer} offers no chain to {preferred}; it has {', '.join(have.roots_seen)}"
+    return f"the chain to {have.root} becomes one to {preferred} at the next renewal"
 
 
 _YOUNG: Final = 1 / 50

@@ -87,7 +87,7 @@ def test_a_window_of_another_version_is_not_heard() -> None:
 def test_a_profile_that_changed_waits_for_the_next_renewal() -> None:
     s = situation(START + timedelta(days=1), version(profile="classic"))
     assert policy.reason_to_order(s) is None
-    assert policy.remark(s, "shortlived") == "profile classic becomes shortlived at the next renewal"
+    assert policy.remarks(s, policy.Wishes("shortlived")) == ("profile classic becomes shortlived at the next renewal",)
 
 
 @given(st.floats(min_value=0.5, max_value=400), st.floats(min_value=0, max_value=1))

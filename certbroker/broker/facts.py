@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from certbroker.broker.desk import Desk
+from certbroker.config import IssuerSettings
 from certbroker.errors import ProviderError
 from certbroker.failover import Cause, PassedOver
 from certbroker.limits import concerns
 from certbroker.model import Assignment, Certificate, KeyType, Live, Phase, Version, Window, base_name
 from certbroker.plan import DeploymentFacts, Facts, OpenOrder, TargetFacts, VariantFacts
+from certbroker.policy import Wishes
 from certbroker.store import DeploymentRow
 
 Looked = dict[tuple[str, str], dict[str, Live] | str]
@@ -55,7 +57,7 @@ def gather(desk: Desk, certificate: Certificate, looked: Looked, *, look: bool, 
         certificate=certificate,
         variants=variants,
         targets=targets,
-        profiles={name: issuer.profile for name, issuer in config.issuers.items()},
+        wishes={name: wishes(issuer) for name, issuer in config.issuers.items()},
         limited=_limited(desk, certificate) if len(certificate.issuers) > 1 else (),
         test_issuers=frozenset(name for name, issuer in config.issuers.items() if issuer.staging),
     )
@@ -67,6 +69,11 @@ def _before(desk: Desk, wanted: Version) -> tuple[Version, Window] | None:
     before = next((v for v in older if v.number < wanted.number and not v.rehearsal), None)
     window = desk.store.window(before.id) if before else None
     return (before, window) if before and window else None
+
+
+def wishes(issuer: IssuerSettings) -> Wishes:
+    """What the file wants of its certificates."""
+    return Wishes(issuer.profile, issuer.preferred_chain)
 
 
 def _limited(desk: Desk, certificate: Certificate) -> tuple[PassedOver, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from certbroker import events
+from certbroker import events, policy
 from certbroker.broker.desk import Desk
 from certbroker.broker.done import Done
 from certbroker.broker.report import Entry, Line, Report, State, Trouble, day, minute, served_now, target_line
@@ -63,6 +63,7 @@ def _entry(desk: Desk, done: Done) -> Entry:
         lines.append(
             Line(State.OK, "order", f"{version.label} {version.fingerprint[:6]}, {tail}", done.seconds.get(""))
         )
+    lines += [Line(State.WARN, "order", text) for text in _other_chains(desk, done)]
     lines += [Line(State.WARN, "order", text) for text in done.stepped_in]
     lines += [Line(State.FAIL, "order", error.what, done.seconds.get("")) for error in done.order_errors]
     lines += [Line(State.WARN, "order", f"{why}; not before {minute(until)}") for why, until in _put_off(done)]
@@ -78,6 +79,13 @@ def _entry(desk: Desk, done: Done) -> Entry:
         if mine:
             lines.append(target_line(target, mine, looks, wanted[mine[0].version_id], done.seconds.get(target)))
     return Entry(done.certificate, done.why[0] if done.why else "", tuple(lines))
+
+
+def _other_chains(desk: Desk, done: Done) -> list[str]:
+    """What the CA signed and handed out in no chain that the file prefers: good all the same."""
+    wanted = {name: issuer.preferred_chain for name, issuer in desk.config.issuers.items()}
+    texts = [policy.other_chain(version, wanted.get(version.issuer)) for version in done.ordered]
+    return [text for text in texts if text]
 
 
 def _put_off(done: Done) -> list[tuple[str, datetime]]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from certbroker import failover, policy
+from certbroker.broker.facts import wishes
 from certbroker.broker.report import PHASE_STATE, State, day, minute, served_now, worst
 from certbroker.config import Config
 from certbroker.errors import UsageError
@@ -240,11 +241,10 @@ def _explain_certificate(store: Store, config: Config, certificate: Certificate,
                 f"  {key.value}: {version.label} {version.fingerprint[:12]} by {version.issued_by} ({version.issuer}), "
                 f"{minute(version.lifetime.starts)} to {minute(version.lifetime.ends)}"
             )
+            lines.append(f"    its chain of {version.chain_pem.count('BEGIN CERTIFICATE')} ends at {version.root}")
             lines.append(f"    due now: {why}" if why else f"    renews {minute(policy.renewal_moment(s))}: {_when(s)}")
-            if remark := policy.remark(
-                s, config.issuers[version.issuer].profile if version.issuer in config.issuers else None
-            ):
-                lines.append(f"    {remark}")
+            if version.issuer in config.issuers:
+                lines += [f"    {text}" for text in policy.remarks(s, wishes(config.issuers[version.issuer]))]
             if s.window and s.window.explanation_url:
                 lines.append(f"    the CA explains: {s.window.explanation_url}")
         passed = failover.in_force(store.passed(certificate.name, key), now)
@@ -282,6 +282,10 @@ def _story(store: Store, *, certificate: str | None = None, target: str | None =
     return [f"  {minute(row.at)}  {told(row.kind, row.target, row.name, row.data)}" for row in reversed(rows)]
 
 
+def _listed(value: object) -> Sequence[object]:
+    return value if isinstance(value, list | tuple) else ()
+
+
 def told(kind: str, target: str | None, name: str | None, data: Mapping[str, object]) -> str:
     """One history row as a sentence."""
     place = " ".join(part for part in (target, name) if part)
@@ -292,6 +296,13 @@ def told(kind: str, target: str | None, name: str | None, data: Mapping[str, obj
             return f"order at {data.get('issuer')} ({data.get('key_type')}): {data.get('why')}"
         case "issued":
             return f"{data.get('version')} issued by {data.get('issuer')}, ends {data.get('ends')}"
+        case "chain-not-offered":
+            offered = ", ".join(map(str, _listed(data.get("offered"))))
+            broken = f"; {data['broken']} more could not be read" if data.get("broken") else ""
+            return (
+                f"{data.get('version')}: {data.get('issuer')} offers no chain to {data.get('preferred')}; "
+                f"it has {offered}{broken}"
+            )
         case "issuer-passed-over":
             return f"{data.get('issuer')} passed over until {data.get('until')}: {data.get('error')}"
         case "order-failed":

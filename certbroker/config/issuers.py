@@ -50,6 +50,7 @@ def issuer_settings(
         name=name,
         directory=directory,
         profile=table.profile,
+        preferred_chain=table.preferred_chain,
         roots=place(table.roots),
         ca_bundle=place(table.ca_bundle),
         agree_to_terms=table.agree_to_terms,

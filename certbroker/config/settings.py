@@ -24,6 +24,8 @@ class IssuerSettings:
     name: str
     directory: str
     profile: str | None = None
+    preferred_chain: str | None = None
+    """The common name that the topmost certificate of a chain is to be issued by; None: the CA's default chain."""
     roots: Path | None = None
     """PEM file that its certificates are judged by; None: the system's roots."""
     ca_bundle: Path | None = None

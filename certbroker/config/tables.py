@@ -137,6 +137,10 @@ class IssuerTable(Table):
         default=None, description="a test CA: `issue --staging` rehearses with it; known by itself for the presets"
     )
     profile: Text | None = Field(default=None, description="a profile that the CA offers, e.g. tlsserver")
+    preferred_chain: Text | None = Field(
+        default=None,
+        description='common name that its chains are to end at, e.g. "ISRG Root X2"; else the CA\'s default',
+    )
     roots: Text | None = Field(default=None, description="PEM file its certificates are judged by; else the system's")
     ca_bundle: Text | None = Field(default=None, description="PEM file the CA's own HTTPS is judged by")
     limits: Literal["letsencrypt", "letsencrypt-staging", "none"] | None = Field(

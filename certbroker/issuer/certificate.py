@@ -9,7 +9,7 @@ from datetime import datetime
 from cryptography.hazmat.primitives import serialization
 
 from certbroker.errors import BadMaterial
-from certbroker.keys import Leaf, check_pair, leaf_facts, read_chain
+from certbroker.keys import Leaf, check_pair, common_name, leaf_facts, read_chain
 from certbroker.probe import Roots, judge
 from certbroker.secret import Secret
 
@@ -22,6 +22,8 @@ class Certified:
     leaf: Leaf
     names: tuple[str, ...]
     trusted: bool
+    root: str
+    """The common name that the topmost certificate of the chain was issued by."""
 
 
 def certified(text: str, key: Secret, names: Sequence[str], now: datetime) -> Certified:
@@ -44,4 +46,4 @@ def certified(text: str, key: Secret, names: Sequence[str], now: datetime) -> Ce
     leaf = check_pair(pem, key, names, moment)
     ordered = tuple(names) + tuple(name for name in leaf.names if name not in names)
     trusted = judge(pem, names[0], Roots.system(), moment) is None
-    return Certified(pem, leaf, ordered, trusted)
+    return Certified(pem, leaf, ordered, trusted, common_name(chain[-1].issuer))

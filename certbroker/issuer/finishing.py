@@ -10,6 +10,7 @@ from cryptography import x509
 
 from certbroker import events
 from certbroker.errors import BadMaterial, IssuanceError, IssuerUnavailable
+from certbroker.issuer import chains
 from certbroker.issuer.certificate import Certified, certified
 from certbroker.issuer.conversation import Conversation
 from certbroker.issuer.messages import Authorization, Order
@@ -18,7 +19,7 @@ from certbroker.issuer.order import Work, explained, unfinished
 from certbroker.issuer.waiting import Pace
 from certbroker.keys import signing_request
 from certbroker.model import Version
-from certbroker.secret import Sealed, Secret
+from certbroker.secret import Sealed
 from certbroker.store import NewVersion
 
 PATIENCE: Final = 300.0
@@ -88,19 +89,37 @@ def _finalize(talk: Conversation, works: Sequence[Work]) -> None:
 
 
 def _fetch(talk: Conversation, works: Sequence[Work]) -> None:
+    got: dict[int, tuple[Certified, list[str]]] = {}
+
     def hear(work: Work, reply: Reply) -> None:
-        assert work.key is not None
         try:
-            got = certified(reply.text(), work.key, work.journal.names, talk.clock.now())
+            read = _read(talk, work, reply)
         except BadMaterial as error:
             raise IssuanceError(f"{talk.ca} handed out a certificate that cannot be used: {error.what}") from None
-        work.outcome = _keep(talk, work, work.key, got)
+        got[work.journal.id] = read, chains.linked(reply.headers.get("Link", ""), work.state.certificate or "")
 
     talk.asked(works, lambda work: talk.network.ask(work.state.certificate or "", "the certificate"), hear)
+    having = [work for work in unfinished(works) if work.row and work.row.id in got]
+    chosen = talk.together(having, lambda work: _choose(talk, work, *got[work.journal.id]))
+    for work, choice in zip(having, chosen, strict=True):
+        assert isinstance(choice, chains.Chosen)
+        work.outcome = _keep(talk, work, choice)
 
 
-def _keep(talk: Conversation, work: Work, key: Secret, got: Certified) -> Version:
-    row = work.journal
+def _choose(talk: Conversation, work: Work, default: Certified, alternates: Sequence[str]) -> chains.Chosen:
+    def fetch(url: str) -> Certified:
+        return _read(talk, work, talk.network.ask(url, "another chain of the certificate"))
+
+    return chains.choose(default, talk.settings.preferred_chain, alternates, fetch)
+
+
+def _read(talk: Conversation, work: Work, reply: Reply) -> Certified:
+    assert work.key is not None
+    return certified(reply.text(), work.key, work.journal.names, talk.clock.now())
+
+
+def _keep(talk: Conversation, work: Work, choice: chains.Chosen) -> Version:
+    row, got = work.journal, choice.chain
     draft = NewVersion(
         certificate=row.certificate,
         key_type=row.key_type,
@@ -116,6 +135,8 @@ def _keep(talk: Conversation, work: Work, key: Secret, got: Certified) -> Versio
         trusted=got.trusted,
         rehearsal=row.rehearsal,
         account_uri=row.account_uri,
+        root=got.root,
+        roots_seen=choice.seen,
     )
     told: list[events.Event] = []
 
@@ -133,10 +154,24 @@ def _keep(talk: Conversation, work: Work, key: Secret, got: Certified) -> Versio
                 rehearsal=version.rehearsal,
             )
         )
+        preferred = talk.settings.preferred_chain
+        if preferred is not None and version.root != preferred:
+            told.append(
+                events.ChainNotOffered(
+                    at=talk.clock.now(),
+                    certificate=version.certificate,
+                    version=version.label,
+                    issuer=version.issuer,
+                    preferred=preferred,
+                    offered=choice.seen,
+                    broken=choice.broken,
+                )
+            )
         return told
 
     def seal(version_id: int) -> Sealed:
-        return talk.vault.seal(talk.store.id, "version", str(version_id), key)
+        assert work.key is not None
+        return talk.vault.seal(talk.store.id, "version", str(version_id), work.key)
 
     version = talk.store.add_version(draft, seal, order_id=row.id, events=issued)
     for event in told:

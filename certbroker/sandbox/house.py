@@ -31,16 +31,30 @@ class Sandbox:
 
     Args:
         second_ca: another CA, of other roots and accounts, that steps in for the first: `issuer = ["sandbox", "second"]`.
+        chain_length, alternates: of the CA's chains, as `SandboxCA` has them.
     """
 
     def __init__(
-        self, *, clock: Clock, rng: random.Random, zones: tuple[str, ...] = (ZONE,), second_ca: bool = False
+        self,
+        *,
+        clock: Clock,
+        rng: random.Random,
+        zones: tuple[str, ...] = (ZONE,),
+        second_ca: bool = False,
+        chain_length: int = 2,
+        alternates: int = 0,
     ) -> None:
         self._clock = clock
         self._rng = rng
         self.zones = zones
         self.dns = DnsServer(recursive=True, clock=clock)
-        self.ca = SandboxCA(clock=clock, rng=rng, lookup_txt=self.dns.lookup_txt)
+        self.ca = SandboxCA(
+            clock=clock,
+            rng=rng,
+            lookup_txt=self.dns.lookup_txt,
+            chain_length=chain_length,
+            alternates=alternates,
+        )
         self.ca2 = (
             SandboxCA(clock=clock, rng=rng, lookup_txt=self.dns.lookup_txt, caa_identity=SECOND_CAA)
             if second_ca

@@ -70,6 +70,8 @@ class NewVersion:
     trusted: bool
     rehearsal: bool = False
     account_uri: str | None = None
+    root: str = ""
+    roots_seen: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,6 +123,8 @@ version = Table(
     Column("ends", Moment, nullable=False),
     Column("chain_pem", Text, nullable=False),
     Column("roots_pem", Text),
+    Column("root", Words, nullable=False),
+    Column("roots_seen", _json, nullable=False),
     Column("trusted", Boolean, nullable=False),
     Column("rehearsal", Boolean, nullable=False),
     Column("account_uri", Text),

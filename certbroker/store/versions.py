@@ -207,6 +207,8 @@ def as_version(row: Row[Any], prefix: str = "") -> Version:
         rehearsal=of[prefix + "rehearsal"],
         account_uri=of[prefix + "account_uri"],
         revoked_at=of[prefix + "revoked_at"],
+        root=of[prefix + "root"],
+        roots_seen=tuple(of[prefix + "roots_seen"]),
     )
 
 
@@ -224,6 +226,8 @@ def _as_row(draft: NewVersion) -> dict[str, Any]:
         "ends": draft.lifetime.ends,
         "chain_pem": draft.chain_pem,
         "roots_pem": draft.roots_pem,
+        "root": draft.root,
+        "roots_seen": list(draft.roots_seen),
         "trusted": draft.trusted,
         "rehearsal": draft.rehearsal,
         "account_uri": draft.account_uri,

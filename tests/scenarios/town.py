@@ -133,11 +133,24 @@ class Town:
 
 @contextmanager
 def town(
-    folder: Path, *, zones: tuple[str, ...] = ("example.com",), init: bool = True, second_ca: bool = False
+    folder: Path,
+    *,
+    zones: tuple[str, ...] = ("example.com",),
+    init: bool = True,
+    second_ca: bool = False,
+    chain_length: int = 2,
+    alternates: int = 0,
 ) -> Iterator[Town]:
     """A town with its file, its store and its vault key."""
     clock = TestClock()
-    with Sandbox(clock=clock, rng=random.Random(7), zones=zones, second_ca=second_ca) as house:
+    with Sandbox(
+        clock=clock,
+        rng=random.Random(7),
+        zones=zones,
+        second_ca=second_ca,
+        chain_length=chain_length,
+        alternates=alternates,
+    ) as house:
         made = Town(folder, house, clock)
         made.configure()
         if init:

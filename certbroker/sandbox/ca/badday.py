@@ -60,6 +60,8 @@ class BadDays:
 
     alternates_hidden: bool = False
     """No `Link: rel="alternate"` although there are some."""
+    broken_alternates: int = 0
+    """So many of the next alternates that are asked for are answered with garbage."""
     ari_seconds: int | None = 21600
     """`Retry-After` of renewal information; None: not sent."""
 

@@ -191,4 +191,7 @@ def certificate(books: Books, call: Call, issued: Issued, number: int) -> Respon
         if other != number and not books.bad.alternates_hidden
     ]
     headers = {"Content-Type": "application/pem-certificate-chain", **({"Link": ", ".join(links)} if links else {})}
+    if number and books.bad.broken_alternates > 0:
+        books.bad.broken_alternates -= 1
+        return Response(200, b"-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n", headers)
     return Response(200, issued.chains[number].encode(), headers)

@@ -177,6 +177,8 @@ def upgrade() -> None:
         sa.Column("ends", sa.DateTime(), nullable=False),
         sa.Column("chain_pem", sa.Text(), nullable=False),
         sa.Column("roots_pem", sa.Text(), nullable=True),
+        sa.Column("root", sa.Text(), nullable=False),
+        sa.Column("roots_seen", sa.JSON(none_as_null=True), nullable=False),
         sa.Column("trusted", sa.Boolean(), nullable=False),
         sa.Column("rehearsal", sa.Boolean(), nullable=False),
         sa.Column("account_uri", sa.Text(), nullable=True),
