@@ -106,11 +106,14 @@ class Desk:
         return Means.of(certificate, account.uri if account else None)
 
     def rehearsal_issuer(self, certificate: Certificate) -> Issuer:
-        """A test CA to rehearse with: one that the file declares, else the one that belongs to the certificate's CA."""
-        declared = next((i for i in self.config.issuers.values() if i.staging), None)
+        """A test CA to rehearse with: the one that belongs to the certificate's CA if the file declares it, any other that
+        the file declares, else the one that is known to belong to the certificate's CA."""
+        derived = rehearsal(self.config.issuers[certificate.issuers[0]])
+        staging = [i for i in self.config.issuers.values() if i.staging]
+        own = (i for i in staging if derived is not None and i.directory == derived.directory)
+        declared = next(own, next(iter(staging), None))
         if declared is not None:
             return self.issuer(declared.name)
-        derived = rehearsal(self.config.issuers[certificate.issuers[0]])
         if derived is None:
             hint = "declare one: [issuer.NAME] with its directory and staging = true"
             raise UsageError(f"no test CA is known for {certificate.issuers[0]}", hint=hint)
@@ -124,6 +127,7 @@ class Desk:
             challenges=self.challenges(),
             world=self.world,
             network=self.config.network,
+            resolve=self.resolve,
             emit=self.emit,
             deadline=self.deadline,
             every=self.config.every,

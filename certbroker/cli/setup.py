@@ -33,10 +33,22 @@ if TYPE_CHECKING:
     metavar="TYPE",
     help="Who writes the DNS proof, e.g. dnsimple; may be repeated.",
 )
+@click.option(
+    "--issuer",
+    "issuers",
+    multiple=True,
+    metavar="CA",
+    help="letsencrypt (the default), zerossl, google; may be repeated, the preferred first.",
+)
 @click.option("--agree-to-terms", is_flag=True, help="I agree to the CA's terms of service.")
 @click.pass_context
 def init(
-    ctx: click.Context, names: tuple[str, ...], targets: tuple[str, ...], solvers: tuple[str, ...], agree_to_terms: bool
+    ctx: click.Context,
+    names: tuple[str, ...],
+    targets: tuple[str, ...],
+    solvers: tuple[str, ...],
+    issuers: tuple[str, ...],
+    agree_to_terms: bool,
 ) -> int:
     """Look around, write a complete file, and make the store and the vault key. Nothing that exists is overwritten.
 
@@ -53,8 +65,8 @@ def init(
                 "there is a file already",
                 hint="certbroker where shows it; add the names there, or name a new one with --config",
             )
-        option = _write_files(world, paper, option, names, targets, solvers, agree_to_terms=agree_to_terms)
-    elif targets or solvers:
+        option = _write_files(world, paper, option, names, targets, solvers, issuers, agree_to_terms=agree_to_terms)
+    elif targets or solvers or issuers:
         raise UsageError("init needs the DNS names", hint="certbroker init example.com '*.example.com' --target fastly")
     return _make_places(ctx, world, paper, option, wrote=bool(names))
 
@@ -66,6 +78,7 @@ def _write_files(
     names: tuple[str, ...],
     targets: tuple[str, ...],
     solvers: tuple[str, ...],
+    issuers: tuple[str, ...],
     *,
     agree_to_terms: bool,
 ) -> str:
@@ -73,8 +86,13 @@ def _write_files(
     from certbroker.broker import home_path
     from certbroker.broker.survey import survey
     from certbroker.cli.starter import Start, choice, common_keys, render
+    from certbroker.config import PRESETS
     from certbroker.config.names import dns_name
+    from certbroker.config.words import unknown
 
+    for issuer in issuers:
+        if issuer not in PRESETS:
+            raise UsageError(unknown("CA known by name", issuer, PRESETS))
     wanted = [dns_name(name) for name in names]
     chosen = [
         choice(t, kind="target", settings_of=registry.provider_settings, types=registry.provider_types())
@@ -95,6 +113,7 @@ def _write_files(
             looked=seen.lines,
             keys=common_keys([registry.provider_key_types(c.kind) for c in chosen]),
             agree_to_terms=agree_to_terms,
+            issuers=tuple(dict.fromkeys(issuers)) or ("letsencrypt",),
             solver_types=challenges.solver_types(),
         )
     )

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from certbroker.cli.blanks import Blank, Choice, SecretBlank, Section, section, section_name, toml
+from certbroker.cli.blanks import Blank, Choice, SecretBlank, Section, section, section_name, toml, variable_name
 from certbroker.errors import UsageError
 from certbroker.model import KeyType
 
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 _WIDTH: Final = 110
 _COMMENT_AT: Final = 38
-
-TERMS: Final = "https://letsencrypt.org/repository/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +29,8 @@ class Start:
     looked: Sequence[str] = ()
     keys: Sequence[KeyType] = (KeyType.P256,)
     agree_to_terms: bool = False
+    issuers: Sequence[str] = ("letsencrypt",)
+    """Presets, the preferred first."""
     solver_types: Sequence[str] = ()
     """What there is to choose from, told if no solver was chosen."""
 
@@ -87,7 +87,10 @@ def render(start: Start) -> Written:
     for one in start.targets:
         name = section_name(one, targets)
         targets[name] = section("target", name, one)
-    secrets = tuple(secret for part in (*solvers.values(), *targets.values()) for secret in part.secrets)
+    secrets = (
+        *(secret for name in start.issuers for secret in _binding_secrets(name)),
+        *(secret for part in (*solvers.values(), *targets.values()) for secret in part.secrets),
+    )
     text = "\n".join(
         [
             *_head(start),
@@ -113,18 +116,49 @@ def _head(start: Start) -> list[str]:
 
 
 def _common(start: Start) -> list[str]:
-    agreed = "true" if start.agree_to_terms else "false"
-    terms = f"you agree to {TERMS}" if start.agree_to_terms else f"read {TERMS} , then say true"
+    listed = "the preferred first; the next steps in when it does not deliver" if len(start.issuers) > 1 else ""
     return [
         _line("[defaults]", "for every certificate, unless it says otherwise"),
-        'issuer = ["letsencrypt"]',
+        _line(f"issuer = {toml(list(start.issuers))}", listed),
         _line(f"keys   = {toml([key.value for key in start.keys])}", "every target below takes one of them"),
         "",
-        _line("[issuer.letsencrypt]", "a preset; letsencrypt-staging is one too, for rehearsals"),
-        _line(f"agree_to_terms = {agreed}", terms),
-        _line('# profile = "tlsserver"', "45 days; left out: 90 days. The CA says when to renew, either way"),
-        "",
+        *(line for name in start.issuers for line in _issuer(name, agreed=start.agree_to_terms)),
     ]
+
+
+def _issuer(name: str, *, agreed: bool) -> list[str]:
+    from certbroker.config import PRESETS
+
+    known = PRESETS[name]
+    comment = f"a preset; {known.rehearsal} is one too, for rehearsals" if known.rehearsal else "a preset"
+    terms = f"you agree to {known.terms}" if agreed else f"read {known.terms} , then say true"
+    lines = [_line(f"[issuer.{name}]", comment), _line(f"agree_to_terms = {'true' if agreed else 'false'}", terms)]
+    if known.binding:
+        lines += ["# binds the new account to yours at the CA; not read any more once that account exists", _eab(name)]
+    if name == "letsencrypt":
+        said = "45 days; left out: 90 days. The CA says when to renew, either way"
+        lines.append(_line('# profile = "tlsserver"', said))
+    if known.rehearsal and PRESETS[known.rehearsal].binding:
+        lines += ["", *_comment(f"Rehearsals need credentials of their own: {PRESETS[known.rehearsal].binding}")]
+        lines += [
+            f"# {line}" for line in (f"[issuer.{known.rehearsal}]", "agree_to_terms = true", _eab(known.rehearsal))
+        ]
+    return [*lines, ""]
+
+
+def _eab(name: str) -> str:
+    names = {part: {"env": variable_name(name, f"eab_{part}")} for part in ("kid", "hmac")}
+    return f"eab = {toml(names)}"
+
+
+def _binding_secrets(name: str) -> tuple[SecretBlank, ...]:
+    """The credentials of a CA that takes only accounts that are bound to one it knows."""
+    from certbroker.config import PRESETS
+
+    if not PRESETS[name].binding:
+        return ()
+    told = {"kid": PRESETS[name].binding, "hmac": "comes with the kid"}
+    return tuple(SecretBlank(variable_name(name, f"eab_{key}"), f"issuer {name}", how) for key, how in told.items())
 
 
 def _solvers(start: Start, solvers: dict[str, Section]) -> list[str]:

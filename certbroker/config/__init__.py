@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from certbroker.config.issuers import preset, rehearsal
+from certbroker.config.issuers import PRESETS, Preset, binding_source, preset, rehearsal
 from certbroker.config.load import load
 from certbroker.config.places import candidates_exist, config_folder, default_store, default_vault, find, state_folder
 from certbroker.config.schema import json_schema
 from certbroker.config.settings import (
+    BindingSettings,
     Config,
     IssuerSettings,
     NetworkSettings,
@@ -16,12 +17,16 @@ from certbroker.config.settings import (
 )
 
 __all__ = [
+    "PRESETS",
+    "BindingSettings",
     "Config",
     "IssuerSettings",
     "NetworkSettings",
+    "Preset",
     "SecretUse",
     "SolverSettings",
     "TargetSettings",
+    "binding_source",
     "candidates_exist",
     "config_folder",
     "default_store",

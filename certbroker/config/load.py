@@ -28,7 +28,7 @@ from certbroker.config.settings import (
     anchored_reference,
     placing,
 )
-from certbroker.config.words import closest, unknown, unknown_key
+from certbroker.config.words import closest, listed, unknown, unknown_key
 from certbroker.errors import ConfigError, Problem, UsageError
 from certbroker.model import LABEL, KeyType
 from certbroker.secret import SecretRef
@@ -238,10 +238,11 @@ class _Reader:
             if parsed.directory is None and name not in PRESETS:
                 self.problems.add(
                     ("issuer", name),
-                    f"needs directory = URL; only {' and '.join(PRESETS)} are known by name",
+                    f"needs directory = URL; only {listed(list(PRESETS))} is known by name",
                 )
                 continue
-            found[name] = issuer_settings(name, parsed, self._path, self.lines.at(("issuer", name)))
+            path = ("issuer", name)
+            found[name] = issuer_settings(name, parsed, self.place, self.lines.at(path), self.lines.below(path))
         return found
 
     def _solvers(self, kinds: _Kinds) -> dict[str, SolverSettings]:
@@ -329,9 +330,6 @@ class _Reader:
             self.problems.add_invalid(path, error, settings, theirs, beside=model.model_fields)
             return None, None
         return (None, None) if broken else (parsed, cast("BaseModel", anchored(options, self.place)))
-
-    def _path(self, text: str | None) -> Path | None:
-        return None if text is None else Path(self.place(text))
 
     def _store(self, url: str | SecretRef | None) -> str | SecretRef | None:
         if isinstance(url, SecretRef):

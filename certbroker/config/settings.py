@@ -17,6 +17,19 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 
+BindingAlgorithm = Literal["HS256", "HS384", "HS512"]
+
+
+@dataclass(frozen=True, slots=True)
+class BindingSettings:
+    """Credentials that bind a new account to one that exists at the CA (RFC 8555 section 7.3.4)."""
+
+    kid: str | SecretRef
+    hmac: SecretRef
+    """Leads to base64url, with or without padding; the plain alphabet of base64 is understood too."""
+    alg: BindingAlgorithm = "HS256"
+
+
 @dataclass(frozen=True, slots=True)
 class IssuerSettings:
     """One ACME account at one CA."""
@@ -35,7 +48,11 @@ class IssuerSettings:
     """The buckets it publishes, as far as they are known."""
     staging: bool = False
     """The directory is known to be a CA's test environment."""
+    eab: BindingSettings | None = None
+    """Sent with every new account, whatever the CA's directory says of it."""
     line: int | None = None
+    lines: Mapping[str, int] = field(default_factory=dict)
+    """Where each of its own options stands, by dotted path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +109,7 @@ class SecretUse:
 
     where: str
     reference: SecretRef
-    kind: Literal["solver", "target", "store"]
+    kind: Literal["solver", "target", "issuer", "store"]
     name: str
 
 
@@ -127,19 +144,28 @@ class Config:
         return self.folder / expand(str(path), environ)
 
     def secrets(
-        self, *, targets: Collection[str] | None = None, solvers: Collection[str] | None = None, store: bool = True
+        self,
+        *,
+        targets: Collection[str] | None = None,
+        solvers: Collection[str] | None = None,
+        issuers: Collection[str] | None = None,
+        store: bool = True,
     ) -> list[SecretUse]:
         """The references that a selection needs, in the file's order of kinds; None selects all of that kind."""
         found: list[SecretUse] = []
         if store and isinstance(self.store, SecretRef):
             place = f" ({self.file}:{self.store_line})" if self.store_line else ""
             found.append(SecretUse(f"store.url{place}", self.store, "store", "store"))
+        for issuer in self.issuers.values():
+            if issuer.eab is not None and (issuers is None or issuer.name in issuers):
+                eab = {"eab": {"kid": issuer.eab.kid, "hmac": issuer.eab.hmac}}
+                found += self._within("issuer", issuer.name, eab, issuer)
         for solver in self.solvers.values():
             if solvers is None or solver.name in solvers:
-                found += self._within("solver", solver)
+                found += self._within("solver", solver.name, solver.options, solver)
         for target in self.targets.values():
             if targets is None or target.name in targets:
-                found += self._within("target", target)
+                found += self._within("target", target.name, target.options, target)
         return found
 
     def where(self, reference: SecretRef) -> str:
@@ -147,12 +173,16 @@ class Config:
         return next((use.where for use in self.secrets() if use.reference == reference), "")
 
     def _within(
-        self, kind: Literal["solver", "target"], settings: SolverSettings | TargetSettings
+        self,
+        kind: Literal["solver", "target", "issuer"],
+        name: str,
+        options: object,
+        settings: SolverSettings | TargetSettings | IssuerSettings,
     ) -> Iterator[SecretUse]:
-        for path, reference in references(settings.options):
+        for path, reference in references(options):
             line = settings.lines.get(path) or settings.lines.get(path.split(".", 1)[0]) or settings.line
             place = f" ({self.file}:{line})" if line else ""
-            yield SecretUse(f"{kind}.{settings.name}.{path}{place}", reference, kind, settings.name)
+            yield SecretUse(f"{kind}.{name}.{path}{place}", reference, kind, name)
 
 
 def references(value: object, path: str = "") -> Iterator[tuple[str, SecretRef]]:

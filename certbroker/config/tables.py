@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl, urlsplit
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, WithJsonSchema
 
 from certbroker.config import names
+from certbroker.config.settings import BindingAlgorithm
 from certbroker.config.words import Refusal, listed, nearest
 from certbroker.model import Edge, KeyType, Method
 from certbroker.secret import SecretRef
@@ -127,11 +128,32 @@ def _method(value: object) -> Method:
 Challenge = Annotated[Method, PlainValidator(_method), WithJsonSchema({"enum": [method.value for method in Method]})]
 
 
+def _kid(value: object) -> str | SecretRef:
+    if not isinstance(value, str):
+        return SecretRef.parse(value)
+    if not value.isascii() or not value.isprintable() or not value.strip():
+        raise Refusal("must be the key's id as the CA shows it, or point to it")
+    return value
+
+
+class BindingTable(Table):
+    """eab of [issuer.NAME]: what binds a new account to one that exists at the CA (external account binding)."""
+
+    kid: Annotated[str | SecretRef, PlainValidator(_kid), WithJsonSchema({"oneOf": [_TEXT, _REFERENCE]})] = Field(
+        description="the key's id"
+    )
+    hmac: SecretRef = Field(description="the key, base64url with or without padding")
+    alg: BindingAlgorithm = "HS256"
+
+
 class IssuerTable(Table):
     """[issuer.NAME]: one ACME account at one CA."""
 
     directory: Annotated[str, PlainValidator(_https), WithJsonSchema({"type": "string", "format": "uri"})] | None = (
-        Field(default=None, description="ACME directory URL; known by itself for letsencrypt and letsencrypt-staging")
+        Field(
+            default=None,
+            description="ACME directory URL; known by itself for letsencrypt, zerossl, google and their test CAs",
+        )
     )
     staging: bool | None = Field(
         default=None, description="a test CA: `issue --staging` rehearses with it; known by itself for the presets"
@@ -148,6 +170,7 @@ class IssuerTable(Table):
         description="whose published limits to keep to; known by itself for the presets; none: only what the CA says",
     )
     agree_to_terms: bool = Field(default=False, description="you have read the CA's terms and agree")
+    eab: BindingTable | None = Field(default=None, description="external account binding: sent with a new account")
 
 
 class SolverTable(Table):

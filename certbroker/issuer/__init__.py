@@ -22,6 +22,7 @@ from certbroker.issuer.request import CaaProblem, OrderRequest, Refusal
 from certbroker.keys import leaf_facts, read_chain
 from certbroker.model import Method, Standing, Version, Window
 from certbroker.policy import MINIMUM_BETWEEN_ORDERS
+from certbroker.secret import Secret, SecretRef
 from certbroker.store import Store
 from certbroker.vault import Vault
 from certbroker.world import World
@@ -67,6 +68,7 @@ class Issuer:
         challenges: Challenges,
         world: World,
         network: NetworkSettings,
+        resolve: Callable[[SecretRef], Secret],
         emit: Emit,
         deadline: float,
         every: timedelta = EVERY,
@@ -79,6 +81,7 @@ class Issuer:
         self._challenges = challenges
         self._world = world
         self._network = network
+        self._resolve = resolve
         self._emit = emit
         self._deadline = deadline
         self._every = every
@@ -119,7 +122,8 @@ class Issuer:
             raise NothingDone(f"{self.settings.name} has no profile {wanted!r}; it has {profiles}")
         uri = account.known
         if uri is None:
-            return Standing("no account yet, the first order makes one", reach=reach)
+            bound = " and binds it by eab" if account.binding() is not None else ""
+            return Standing(f"no account yet, the first order makes one{bound}", reach=reach)
         with self._lock:
             account.status()
         return Standing("account ready", account=uri, reach=reach)
@@ -289,6 +293,7 @@ class Issuer:
             vault=lambda: self._opened_vault,
             network=self._line,
             directories=self._directories,
+            resolve=self._resolve,
         )
 
     @cached_property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from acme import messages
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -12,11 +12,12 @@ from josepy.jwk import JWK, JWKEC
 
 from certbroker.config import IssuerSettings
 from certbroker.errors import IssuanceError, NothingDone, VaultError
+from certbroker.issuer.binding import Binding, how_to_bind, missing
 from certbroker.issuer.directory import Directories
 from certbroker.issuer.messages import Directory, usable
-from certbroker.issuer.network import CaNetwork
+from certbroker.issuer.network import CaNetwork, Reply
 from certbroker.issuer.problem import HINTS, PREFIX, printable
-from certbroker.secret import Secret
+from certbroker.secret import Secret, SecretRef
 from certbroker.store import Store
 from certbroker.vault import Vault
 
@@ -34,12 +35,14 @@ class AccountDesk:
         vault: Callable[[], Vault],
         network: CaNetwork,
         directories: Directories,
+        resolve: Callable[[SecretRef], Secret],
     ) -> None:
         self._settings = settings
         self._store = store
         self._vault = vault
         self._network = network
         self._directories = directories
+        self._resolve = resolve
         self._uri: str | None = None
         self._key: JWK | None = None
 
@@ -66,8 +69,9 @@ class AccountDesk:
             uri = self.known
             if uri is None:
                 self.check_conditions(self._directories.get())
+                binding = self.binding()
                 self._key = self._load() or self._make()
-                uri = self._register()
+                uri = self._register(binding)
             else:
                 self._key = self._load()
                 if self._key is None:
@@ -80,18 +84,23 @@ class AccountDesk:
         return self._uri
 
     def check_conditions(self, directory: Directory) -> None:
-        """Raises NothingDone if the CA has terms that the file does not agree to, or wants what we cannot give."""
-        if directory.binding_required and self.known is None:
-            raise NothingDone(
-                f"{self._settings.name} takes only accounts with an external account binding",
-                hint=HINTS["externalAccountRequired"],
-            )
+        """Raises NothingDone if the CA has terms that the file does not agree to, or wants what the file does not have."""
+        if directory.binding_required and self._settings.eab is None and self.known is None:
+            raise missing(self._settings)
         if directory.terms and not self._settings.agree_to_terms:
             name = self._settings.name
             raise NothingDone(
                 f"{name} has terms of service that the file does not agree to: {directory.terms}",
                 hint=f"read them, then set agree_to_terms = true in [issuer.{name}]",
             )
+
+    def binding(self) -> Binding | None:
+        """What a new account is bound by. An account that exists needs it no more, so only those without one open it.
+
+        Raises NothingDone: its credentials cannot be had or read.
+        """
+        eab = self._settings.eab
+        return None if eab is None else Binding.opened(self._settings.name, eab, self._resolve)
 
     def status(self) -> str:
         """What the CA says of the account: one POST-as-GET.
@@ -136,16 +145,28 @@ class AccountDesk:
         self._store.put_box(KIND, self._owner(), box)
         return key
 
-    def _register(self) -> str:
-        """newAccount (RFC 8555 section 7.3). A key that the CA knows already gives the account that it belongs to."""
-        assert self._key is not None
-        self._network.identify(self._key, None)
-        agreed = {"terms_of_service_agreed": True} if self._directories.get().terms else {}
-        reply = self._directories.use(
-            lambda directory: self._network.ask(
-                directory.new_account, "a new account", messages.NewRegistration(**agreed)
-            )
-        )
+    def _register(self, binding: Binding | None) -> str:
+        """newAccount (RFC 8555 section 7.3). A key that the CA knows already gives the account that it belongs to.
+
+        A CA's directory may not say that it wants a binding, and its refusal then does.
+        """
+        key = self.key
+        self._network.identify(key, None)
+
+        def ask(directory: Directory) -> Reply:
+            said: dict[str, Any] = {"terms_of_service_agreed": True} if directory.terms else {}
+            if binding is not None:
+                said["external_account_binding"] = binding.sign(key, directory.new_account)
+            return self._network.ask(directory.new_account, "a new account", messages.NewRegistration(**said))
+
+        try:
+            reply = self._directories.use(ask)
+        except IssuanceError as error:
+            if error.problem_type == PREFIX + "externalAccountRequired" or (
+                binding is not None and error.status in (400, 401, 403)
+            ):
+                error.hint = error.hint or how_to_bind(self._settings)
+            raise
         uri = reply.headers.get("Location", "")
         if not usable(uri):
             raise IssuanceError(f"{self._settings.name} made an account without saying where it is")

@@ -26,7 +26,6 @@ HINTS: Final[Mapping[str, str]] = {
     "dns": "the CA could not look the name up: the zone and its delegation must answer on the internet",
     "dnssec": "the zone's DNSSEC is broken: repair it or take the DS record out of the parent zone",
     "rejectedIdentifier": "this CA does not sign this name: take it out, or name another issuer",
-    "externalAccountRequired": "this CA wants an external account binding; name another issuer",
     "userActionRequired": "open the address the CA gives and agree to its new terms",
     "invalidProfile": "the file names a profile that this CA does not have",
     "badCSR": "this CA does not sign this kind of key or these names together",
@@ -52,6 +51,8 @@ class Problem:
     subproblems: tuple[Problem, ...] = ()
     link: str = ""
     """The page where a person lifts a pause, whole: it may be longer than what we repeat of the sentence."""
+    instance: str = ""
+    """Where a person does what the CA wants done (`userActionRequired`, RFC 8555 section 6.7)."""
 
     @property
     def code(self) -> str:
@@ -72,6 +73,7 @@ class Problem:
             name=printable(name) if isinstance(name, str) else "",
             subproblems=tuple(p for p in map(cls._leaf, below) if p) if isinstance(below, list) else (),
             link=_link(value.get("detail")),
+            instance=found[0] if (found := _LINK.findall(str(value.get("instance") or ""))) else "",
         )
 
     @classmethod
@@ -137,6 +139,12 @@ def _link(detail: object) -> str:
     return next((link for link in links if paused or "unpause" in link), "")
 
 
+def _hint(problem: Problem) -> str | None:
+    if problem.code == "userActionRequired" and problem.instance:
+        return f"open {problem.instance} and agree to what the CA wants there, then: certbroker renew"
+    return HINTS.get(problem.code)
+
+
 def refusal(
     ca: str, doing: str, status: int, content_type: str, body: bytes, retry_after: float | None, now: datetime
 ) -> IssuanceError:
@@ -163,7 +171,7 @@ def refusal(
         error = IssuerUnavailable(f"{ca} answered {status} to {doing}{said}", retry_after=retry_after)
         error.problem_type = kind
     else:
-        error = IssuanceError(f"{ca} refused {doing} ({status}){said}", hint=HINTS.get(problem.code), problem_type=kind)
+        error = IssuanceError(f"{ca} refused {doing} ({status}){said}", hint=_hint(problem), problem_type=kind)
         error.retry_after = retry_after
     error.status = status
     return error

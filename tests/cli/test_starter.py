@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from certbroker import challenges, registry
 from certbroker.cli.blanks import Choice
 from certbroker.cli.starter import Start, Written, choice, common_keys, render
-from certbroker.config import Config, load
+from certbroker.config import PRESETS, BindingSettings, Config, load
 from certbroker.errors import ConfigError, UsageError
 from certbroker.model import KeyType
 from certbroker.secret import SecretRef
@@ -221,3 +221,33 @@ def load_installed(folder: Path, written: Written) -> Config:
         solver_types=challenges.solver_types(),
         key_types_of=registry.provider_key_types,
     )
+
+
+def test_a_ca_that_binds_its_accounts_gets_the_lines_and_the_way_to_make_its_credentials(tmp_path: Path) -> None:
+    written = render(dataclasses.replace(START, targets=[], issuers=("google", "letsencrypt"), agree_to_terms=True))
+    config = read(tmp_path, written)
+    assert config.certificates["main"].issuers == ("google", "letsencrypt")
+    eab = config.issuers["google"].eab
+    assert eab == BindingSettings(SecretRef(env="GOOGLE_EAB_KID"), SecretRef(env="GOOGLE_EAB_HMAC"))
+    assert config.issuers["letsencrypt"].eab is None
+    assert "gcloud publicca external-account-keys create" in written.env.replace("\n# ", " ")
+    assert "\nGOOGLE_EAB_KID=\n" in written.env
+    assert "\nGOOGLE_EAB_HMAC=\n" in written.env
+    golden("starter-google.toml", written.toml)
+
+
+@pytest.mark.parametrize("issuer", PRESETS)
+def test_every_ca_known_by_name_is_ready_as_written(tmp_path: Path, issuer: str) -> None:
+    written = render(dataclasses.replace(START, issuers=(issuer,)))
+    assert read(tmp_path, written).certificates["main"].issuers == (issuer,)
+    assert all(secret.how for secret in written.secrets if secret.owner.startswith("issuer"))
+
+
+def test_the_rehearsal_of_a_ca_that_binds_is_a_comment_to_fill_in(tmp_path: Path) -> None:
+    written = render(dataclasses.replace(START, issuers=("google",)))
+    lines = written.toml.splitlines()
+    at = lines.index("# [issuer.google-test]")
+    filled = "\n".join([*lines[:at], *(line.removeprefix("# ") for line in lines[at : at + 3]), *lines[at + 3 :]])
+    config = read(tmp_path, dataclasses.replace(written, toml=filled))
+    assert config.issuers["google-test"].eab is not None
+    assert config.issuers["google-test"].staging

@@ -27,7 +27,7 @@ FAKES = [
 
 SLOTS = [
     "store.url", "vault.key", "defaults.issuer", "defaults.keys", "issuer.house.directory", "issuer.house.roots",
-    "issuer.house.agree_to_terms", "issuer.house.unheard", "solver.dns.type", "solver.dns.token", "solver.dns.zones",
+    "issuer.house.agree_to_terms", "issuer.house.unheard", "issuer.house.eab", "issuer.google.eab.hmac", "solver.dns.type", "solver.dns.token", "solver.dns.zones",
     "solver.dns.nameservers", "target.cloud.type", "target.cloud.token", "target.cloud.tokn", "target.cloud.size",
     "target.cloud.edges", "target.cloud.standby", "target.cloud.deadline", "target.cloud.ownership",
     "target.cloud.login", "target.folder.place", "network.connect_to", "network.nameservers", "schedule.every",

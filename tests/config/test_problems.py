@@ -141,7 +141,20 @@ ONE_MISTAKE = [
         '[certificate.x]\neach = ["a.example",\n"*.b.example"]\nnames = ["{each}"]',
         '22: certificate.x.each: "*.b.example" cannot name a certificate: at most 63 letters, digits, dots and hyphens',
     ),
-    ('[issuer.house]\nprofile = "p"', "20: issuer.house: needs directory = URL; only letsencrypt and letsencrypt-staging are known by name"),
+    ('[issuer.house]\nprofile = "p"', "20: issuer.house: needs directory = URL; only letsencrypt, letsencrypt-staging, zerossl, google or google-test is known by name"),
+    ('[issuer.google]\neab = "secret"', "21: issuer.google.eab: must be a table"),
+    ('[issuer.google]\neab = { kid = "k" }', "21: issuer.google.eab.hmac: is missing"),
+    ('[issuer.google]\neab = { hmac = { env = "H" } }', "21: issuer.google.eab.kid: is missing"),
+    (
+        '[issuer.google]\neab = { kid = "k", hmac = "MjXU3MH-Z0WQ7piMAnVsCpD1shgMiWx6ggPWiTmydgUaj7dWWWfQfA" }',
+        '21: issuer.google.eab.hmac: must be { env = "NAME" }, { file = "PATH" } or { command = ["PROGRAM", …] }; a secret itself does not belong into this file',
+    ),
+    (
+        '[issuer.google]\neab = { kid = "k", hmac = { env = "H" }, alg = "HS265" }',
+        '21: issuer.google.eab.alg: must be "HS256", "HS384" or "HS512"; did you mean HS256?',
+    ),
+    ('[issuer.google]\neab = { kid = " ", hmac = { env = "H" } }', "21: issuer.google.eab.kid: must be the key's id as the CA shows it, or point to it"),
+    ('[issuer.google]\neab = { kdi = "k", hmac = { env = "H" } }', "21: issuer.google.eab.kdi: is not a setting here; did you mean kid?"),
     ('[issuer.house]\ndirectory = "ftp://x"', "21: issuer.house.directory: must be a URL, as in https://acme.example.com/directory"),
     ('[issuer.house]\ndirectory = "http://ca.example/dir"', "21: issuer.house.directory: must begin with https://"),
     (
@@ -211,7 +224,7 @@ def test_a_certificate_needs_a_solver(tmp_path: Path) -> None:
 def test_a_certificate_needs_an_issuer(tmp_path: Path) -> None:
     text = HEAD.replace('issuer = "letsencrypt"\n', "").replace("[issuer.letsencrypt]\nagree_to_terms = true\n", "")
     assert only(tmp_path, text + MAIN) == (
-        "16: certificate.main.issuer: is missing, and [defaults] has none; there is letsencrypt or letsencrypt-staging"
+        "16: certificate.main.issuer: is missing, and [defaults] has none; there is google, google-test, letsencrypt, letsencrypt-staging or zerossl"
     )
 
 

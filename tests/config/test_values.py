@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from certbroker.config import rehearsal
+from certbroker.config import BindingSettings, binding_source, rehearsal
 from certbroker.errors import UsageError
 from certbroker.limits import LETSENCRYPT, LETSENCRYPT_STAGING, Published
 from certbroker.model import Edge, KeyType
@@ -232,3 +232,44 @@ def test_the_limits_of_a_ca_are_known_by_its_directory_or_as_the_file_says(
     config = read(tmp_path, HEAD.replace("[issuer.letsencrypt]\nagree_to_terms = true\n", table) + MAIN)
     name = table[8 : table.index("]")]
     assert config.issuers[name].limits == known
+
+
+BOUND = """
+[issuer.google]
+agree_to_terms = true
+eab = { kid = { file = "kid" }, hmac = { env = "GOOGLE_HMAC" }, alg = "HS512" }
+
+[issuer.zerossl.eab]
+kid = "GD-VvWydSVFuss_GhBwYQQ"
+hmac = { command = ["./hmac"] }
+"""
+
+
+def test_an_external_account_binding_names_its_secrets_with_their_lines(tmp_path: Path) -> None:
+    config = read(tmp_path, HEAD + BOUND + MAIN)
+    assert config.issuers["google"].eab == BindingSettings(
+        SecretRef(file=str(tmp_path / "kid")), SecretRef(env="GOOGLE_HMAC"), "HS512"
+    )
+    zerossl = config.issuers["zerossl"].eab
+    assert zerossl == BindingSettings("GD-VvWydSVFuss_GhBwYQQ", SecretRef(command=(str(tmp_path / "hmac"),)), "HS256")
+    first = (HEAD + BOUND).splitlines().index("[issuer.google]") + 1
+    found = {use.where: use.kind for use in config.secrets(targets=(), solvers=(), store=False)}
+    assert found == {
+        f"issuer.google.eab.kid (certbroker.toml:{first + 2})": "issuer",
+        f"issuer.google.eab.hmac (certbroker.toml:{first + 2})": "issuer",
+        f"issuer.zerossl.eab.hmac (certbroker.toml:{first + 6})": "issuer",
+    }
+    assert config.secrets(targets=(), solvers=(), issuers=(), store=False) == []
+
+
+def test_each_ca_known_by_name_has_its_directory_and_its_test_environment(tmp_path: Path) -> None:
+    issuers = read(
+        tmp_path, HEAD.replace('"letsencrypt"\n', '["zerossl", "google", "google-test"]\n', 1) + MAIN
+    ).issuers
+    assert issuers["zerossl"].directory == "https://acme.zerossl.com/v2/DV90"
+    assert rehearsal(issuers["zerossl"]) is None
+    assert rehearsal(issuers["google"]) == issuers["google-test"]
+    assert issuers["google-test"].staging
+    assert not issuers["google"].staging
+    assert "gcloud" in binding_source(issuers["google"].directory)
+    assert binding_source(issuers["letsencrypt"].directory) == ""

@@ -62,6 +62,7 @@ class Desk:
             "challenges": challenges,
             "world": self.world,
             "network": network,
+            "resolve": lambda ref: ref.resolve(self.world.environ),
             "emit": self.told.append,
             "deadline": deadline,
             "every": timedelta(hours=1),
