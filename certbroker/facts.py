@@ -28,6 +28,8 @@ class VariantFacts:
     window: Window | None = None
     before: tuple[Version, Window] | None = None
     """The version that the wanted one replaced, with what the CA had said of it."""
+    key_revoked: bool = False
+    """A version with the key of the wanted one is revoked."""
     finalized: datetime | None = None
     failures: int = 0
     try_again: datetime | None = None

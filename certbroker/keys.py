@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import re
 from collections.abc import Sequence
@@ -114,6 +115,8 @@ class Leaf:
     issued_by: str
     key_type: KeyType
     authority_key_id: bytes | None
+    key_id: str
+    """SHA-256 of the SubjectPublicKeyInfo, hex."""
 
 
 def leaf_facts(certificate: x509.Certificate) -> Leaf:
@@ -133,7 +136,16 @@ def leaf_facts(certificate: x509.Certificate) -> Leaf:
     lifetime = Lifetime(certificate.not_valid_before_utc, certificate.not_valid_after_utc)
     issued_by = common_name(certificate.issuer)
     key_type = key_type_of(certificate.public_key(), what="the certificate's key")
-    return Leaf(fingerprint(certificate), certificate.serial_number, names, lifetime, issued_by, key_type, authority)
+    return Leaf(
+        fingerprint=fingerprint(certificate),
+        serial=certificate.serial_number,
+        names=names,
+        lifetime=lifetime,
+        issued_by=issued_by,
+        key_type=key_type,
+        authority_key_id=authority,
+        key_id=key_id(certificate.public_key()),
+    )
 
 
 def common_name(name: x509.Name) -> str:
@@ -180,6 +192,11 @@ def public_bytes(key: object) -> bytes:
     if not isinstance(key, ec.EllipticCurvePublicKey | rsa.RSAPublicKey):
         raise BadMaterial("the key is neither ECDSA nor RSA")
     return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
+def key_id(public_key: object) -> str:
+    """SHA-256 of the SubjectPublicKeyInfo, hex: two keys with one id are one key."""
+    return hashlib.sha256(public_bytes(public_key)).hexdigest()
 
 
 def _is_ca(certificate: x509.Certificate) -> bool:

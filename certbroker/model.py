@@ -104,6 +104,17 @@ class Lifetime:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyPolicy:
+    """How many versions in a row share one private key; None: all of them."""
+
+    versions: int | None = 1
+
+    def __post_init__(self) -> None:
+        if self.versions is not None and self.versions < 1:
+            raise ValueError("a key serves at least one version")
+
+
+@dataclass(frozen=True, slots=True)
 class Assignment:
     """What one target serves of one certificate. `names` are in the certificate's order."""
 
@@ -123,6 +134,7 @@ class Certificate:
     assignments: tuple[Assignment, ...]
     line: int | None = None
     challenge: Method = Method.DNS_01
+    key_policy: KeyPolicy = KeyPolicy()
 
     def names_on(self, target: str) -> tuple[str, ...]:
         """The names `target` is to serve; empty if it is not a target of this certificate."""
@@ -156,6 +168,10 @@ class Version:
     """A rehearsal (`issue --staging`) is never wanted and never pushed."""
     account_uri: str | None = None
     revoked_at: datetime | None = None
+    key_id: str = ""
+    """SHA-256 of its SubjectPublicKeyInfo, hex: equal for equal keys."""
+    key_use: int = 1
+    """The how-manieth version it is, of this certificate and key type, that has this key."""
     root: str = ""
     """The common name that the topmost certificate of its chain was issued by."""
     roots_seen: tuple[str, ...] = ()

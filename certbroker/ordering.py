@@ -8,7 +8,7 @@ from datetime import datetime
 from certbroker import failover, policy
 from certbroker.facts import Facts, Selection, VariantFacts
 from certbroker.failover import PassedOver
-from certbroker.model import KeyType
+from certbroker.model import KeyPolicy, KeyType, Version
 from certbroker.steps import Exemption, Hold, Order, Step
 
 
@@ -46,6 +46,7 @@ def _order(facts: Facts, selection: Selection, key_type: KeyType) -> Step | None
         if again > facts.now:
             return Hold(c.name, None, f"{why}; ordered only a moment ago", until=again, key_type=key_type)
     have = known.wanted
+    key_of, key_why = _key(known, c.key_policy)
     return Order(
         c.name,
         key_type,
@@ -54,9 +55,28 @@ def _order(facts: Facts, selection: Selection, key_type: KeyType) -> Step | None
         why,
         replaces=have if have and have.issuer == issuer and not have.revoked_at else None,
         instead=failover.stepped_in(c.issuers, away, issuer),
+        key_of=key_of,
+        key_why=key_why,
         exempt=_exempt(known, issuer, c.names, facts.now),
         latest=facts.now if selection.by_hand else policy.last_safe_moment(situation(facts, key_type)),
     )
+
+
+def _key(known: VariantFacts, wish: KeyPolicy) -> tuple[Version | None, str | None]:
+    """The version whose private key the new one keeps (None: a new key), and why; silent where each gets a new one anyway.
+
+    The key of a revoked certificate is never kept: nobody knows who else has it.
+    """
+    have = known.wanted
+    if have is None or wish.versions == 1:
+        return None, None
+    if have.revoked_at or known.key_revoked:
+        return None, f"a new key: the one of {have.label} was revoked"
+    if wish.versions is None:
+        return have, f"keeps the key of {have.label}"
+    if have.key_use < wish.versions:
+        return have, f"keeps the key of {have.label} (version {have.key_use + 1} of {wish.versions} with it)"
+    return None, f"a new key: {have.key_use} versions have had that of {have.label}"
 
 
 def _exempt(known: VariantFacts, issuer: str, names: tuple[str, ...], now: datetime) -> Exemption | None:

@@ -24,6 +24,10 @@ class Order:
     replaces: Version | None = None
     instead: str | None = None
     """Why it is asked of this issuer and not of the one that the file prefers."""
+    key_of: Version | None = None
+    """Whose private key it keeps; None: it gets a new one."""
+    key_why: str | None = None
+    """Why, where the file wants keys to be kept."""
     exempt: Exemption | None = None
     latest: datetime | None = None
     """It can wait until then; None: as long as it must."""

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from certbroker.model import Assignment, Certificate, KeyType, Live, Owner, Phase, Restorable, Version
+from certbroker.model import Assignment, Certificate, KeyPolicy, KeyType, Live, Owner, Phase, Restorable, Version
 from certbroker.plan import (
     DeploymentFacts,
     Facts,
@@ -169,3 +169,45 @@ def test_a_plan_never_pushes_what_is_settled_and_never_forgets_what_is_open(
     touched = {step.assignment.target for step in made.steps if isinstance(step, Push | Verify)}
     assert touched == {t.name for t, phase in zip(targets, found, strict=True) if phase is None or not phase.settled}
     assert not any(isinstance(step, Order) for step in made.steps)
+
+
+@pytest.mark.parametrize(
+    ("wish", "have", "known", "kept", "words"),
+    [
+        (KeyPolicy(), {}, {}, False, None),
+        (KeyPolicy(None), {}, {}, True, "keeps the key of v1"),
+        (KeyPolicy(None), {"key_use": 900}, {}, True, "keeps the key of v1"),
+        (KeyPolicy(2), {"key_use": 1}, {}, True, "keeps the key of v1 (version 2 of 2 with it)"),
+        (KeyPolicy(2), {"key_use": 2}, {}, False, "a new key: 2 versions have had that of v1"),
+        (KeyPolicy(None), {"revoked_at": NOW}, {}, False, "a new key: the one of v1 was revoked"),
+        (KeyPolicy(None), {}, {"key_revoked": True}, False, "a new key: the one of v1 was revoked"),
+        (KeyPolicy(), {"revoked_at": NOW}, {}, False, None),
+    ],
+)
+def test_the_key_is_kept_as_the_file_says_and_never_after_a_revocation(
+    wish: KeyPolicy, have: dict[str, Any], known: dict[str, Any], kept: bool, words: str | None
+) -> None:
+    present = version(**have)
+    found = facts(
+        target(phase=Phase.COMMITTED),
+        certificate=replace(certificate("cdn"), key_policy=wish),
+        variants={KeyType.P256: VariantFacts(wanted=present, **known)},
+    )
+    [order] = plan(found, Selection(by_hand="now")).orders
+    assert (order.key_of, order.key_why) == (present if kept else None, words)
+
+
+@given(st.integers(1, 6), st.integers(1, 30))
+def test_so_many_versions_in_a_row_have_one_key_and_no_more(share: int, renewals: int) -> None:
+    keys, have = [0], version()
+    for number in range(2, renewals + 2):
+        made = facts(
+            target(phase=Phase.COMMITTED),
+            have=have,
+            certificate=replace(certificate("cdn"), key_policy=KeyPolicy(share)),
+        )
+        [order] = plan(made, Selection(by_hand="now")).orders
+        keys.append(keys[-1] + (order.key_of is None))
+        have = version(number=number, key_use=have.key_use + 1 if order.key_of else 1)
+    assert all(keys.count(key) == share for key in keys if key != keys[-1])
+    assert keys.count(keys[-1]) <= share

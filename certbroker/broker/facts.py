@@ -25,6 +25,7 @@ def gather(desk: Desk, certificate: Certificate, looked: Looked, *, look: bool, 
     """
     config = desk.config
     known = desk.store.variants(certificate.name)
+    keeping = certificate.key_policy.versions != 1
     variants: dict[KeyType, VariantFacts] = {}
     for key_type in certificate.keys:
         row = known.get(key_type)
@@ -34,6 +35,7 @@ def gather(desk: Desk, certificate: Certificate, looked: Looked, *, look: bool, 
             wanted=wanted,
             window=window,
             before=_before(desk, wanted) if wanted and window and window.drawn <= desk.world.clock.now() else None,
+            key_revoked=bool(wanted and keeping and desk.store.key_revoked(wanted.key_id)),
             finalized=row.finalized if row else None,
             failures=row.failures if row else 0,
             try_again=row.try_again if row else None,

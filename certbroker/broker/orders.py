@@ -87,6 +87,7 @@ class Orders:
                 o.names,
                 _reason(o),
                 o.replaces,
+                key_of=o.key_of,
                 means=Means.of(self._desk.certificate(o.certificate)),
                 exempt=o.exempt,
             )
@@ -185,4 +186,4 @@ class Orders:
 
 
 def _reason(order: Order) -> str:
-    return f"{order.why}; {order.instead}" if order.instead else order.why
+    return "; ".join(text for text in (order.why, order.key_why, order.instead) if text)

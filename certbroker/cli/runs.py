@@ -183,6 +183,8 @@ def plan(
             match step:
                 case Order():
                     paper.line(f" + order   {step.issuer}, {step.key_type.value:<14} {step.why}")
+                    if step.key_why:
+                        paper.line(f"   key:    {step.key_why}")
                     if step.instead:
                         paper.line(f"   note:   {step.instead}")
                 case Push():

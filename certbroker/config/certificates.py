@@ -12,7 +12,7 @@ from certbroker.config.problems import Problems
 from certbroker.config.settings import IssuerSettings, TargetSettings
 from certbroker.config.tables import CertificateTable, DefaultsTable
 from certbroker.config.words import listed, nearest, quoted, unknown
-from certbroker.model import LABEL, Assignment, Certificate, KeyType, Method, covers
+from certbroker.model import LABEL, Assignment, Certificate, KeyPolicy, KeyType, Method, covers
 
 EACH: Final = "{each}"
 DEFAULT_KEYS: Final = (KeyType.P256,)
@@ -117,8 +117,16 @@ class Certificates:
             return
         self._overlaps(path, names, issuers)
         assignments = self._assignments(name, path, table, names, keys, entry)
-        challenge = table.challenge or self._defaults.challenge or Method.DNS_01
-        self.found[name] = Certificate(name, names, keys, issuers, assignments, line, challenge)
+        self.found[name] = Certificate(
+            name=name,
+            names=names,
+            keys=keys,
+            issuers=issuers,
+            assignments=assignments,
+            line=line,
+            challenge=table.challenge or self._defaults.challenge or Method.DNS_01,
+            key_policy=table.key_policy or self._defaults.key_policy or KeyPolicy(),
+        )
 
     def _names(self, path: tuple[str, str], table: CertificateTable, entry: str) -> tuple[str, ...]:
         found: dict[str, None] = {}

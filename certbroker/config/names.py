@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Final
 
 from certbroker.config.words import Refusal, quoted
-from certbroker.model import NAME, Edge
+from certbroker.model import NAME, Edge, KeyPolicy
 
 _HOST: Final = re.compile(r"^(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*$")
 _DURATION: Final = re.compile(r"^(?:[0-9]{1,9}[smhd])+$")
@@ -108,6 +108,18 @@ def host_and_port(text: str, default_port: int) -> tuple[str, int]:
     if not (port.isascii() and port.isdigit() and len(port) <= 5 and 0 < int(port) < 65536):
         raise Refusal(f"{shown}: a port is a number from 1 to 65535")
     return host, int(port)
+
+
+def key_policy(text: str) -> KeyPolicy:
+    """`rotate`, `reuse`, or `every N`: N versions share a private key. Raises Refusal."""
+    if text == "rotate":
+        return KeyPolicy()
+    if text == "reuse":
+        return KeyPolicy(None)
+    found = re.fullmatch(r"every ([1-9][0-9]{0,3})", text)
+    if found is None:
+        raise Refusal('must be "rotate", "reuse" or "every N", as in "every 4"')
+    return KeyPolicy(int(found[1]))
 
 
 def duration(text: str) -> timedelta:

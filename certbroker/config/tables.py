@@ -11,7 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidat
 from certbroker.config import names
 from certbroker.config.settings import BindingAlgorithm
 from certbroker.config.words import Refusal, listed, nearest
-from certbroker.model import Edge, KeyType, Method
+from certbroker.model import Edge, KeyPolicy, KeyType, Method
 from certbroker.secret import SecretRef
 
 _NOT_HERE: Final = (
@@ -108,6 +108,11 @@ Name = Annotated[str, PlainValidator(lambda value: names.dns_name(_text(value)))
 Address = Annotated[str, PlainValidator(lambda value: names.address(_text(value), 53)), WithJsonSchema(_TEXT)]
 EdgeText = Annotated[Edge, PlainValidator(lambda value: names.edge(_text(value))), WithJsonSchema(_TEXT)]
 Key = Annotated[KeyType, PlainValidator(_key_type), WithJsonSchema({"enum": [key_type.value for key_type in KeyType]})]
+KeyPolicyText = Annotated[
+    KeyPolicy,
+    PlainValidator(lambda value: names.key_policy(_text(value))),
+    WithJsonSchema({"type": "string", "pattern": "^(rotate|reuse|every [1-9][0-9]{0,3})$"}),
+]
 Keys = Annotated[list[Key], Field(min_length=1)]
 Issuers = Annotated[
     list[Text],
@@ -223,6 +228,10 @@ class CertificateTable(Table):
 
     names: Annotated[list[Text], Field(min_length=1)]
     keys: Keys | None = None
+    key_policy: KeyPolicyText | None = Field(
+        default=None,
+        description="a new private key for each version (rotate), for none (reuse), for each N-th (every N)",
+    )
     issuer: Issuers | None = None
     targets: list[Annotated[Subset, BeforeValidator(_subset), WithJsonSchema({"oneOf": [_TEXT, _SUBSET]})]] = []
     each: Annotated[list[Text], Field(min_length=1)] | None = None
@@ -236,6 +245,10 @@ class DefaultsTable(Table):
 
     issuer: Issuers | None = None
     keys: Keys | None = None
+    key_policy: KeyPolicyText | None = Field(
+        default=None,
+        description="a new private key for each version (rotate), for none (reuse), for each N-th (every N)",
+    )
     challenge: Challenge | None = None
 
 

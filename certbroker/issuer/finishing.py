@@ -135,6 +135,7 @@ def _keep(talk: Conversation, work: Work, choice: chains.Chosen) -> Version:
         trusted=got.trusted,
         rehearsal=row.rehearsal,
         account_uri=row.account_uri,
+        key_id=got.leaf.key_id,
         root=got.root,
         roots_seen=choice.seen,
     )

@@ -16,8 +16,9 @@ from certbroker.issuer.network import Reply
 from certbroker.issuer.order import Work, explained, unfinished
 from certbroker.issuer.problem import PREFIX
 from certbroker.issuer.request import OrderRequest
-from certbroker.keys import generate, leaf_facts, read_chain
+from certbroker.keys import generate, key_id, leaf_facts, load_key, read_chain
 from certbroker.model import Method, base_name
+from certbroker.secret import Secret
 from certbroker.store import NewOrderRow, OrderRow
 
 PATIENCE: Final = 30.0
@@ -148,7 +149,12 @@ def _resume(talk: Conversation, work: Work, row: OrderRow, account_uri: str) -> 
     if unlike is None:
         work.key = talk.sealed_key(row)
         work.row = row
-        unlike = "its key was never sealed" if work.key is None else _read_again(talk, work)
+        if work.key is None:
+            unlike = "its key was never sealed"
+        elif talk.store.key_revoked(key_id(load_key(work.key).public_key())):
+            unlike = "its key was revoked meanwhile"
+        else:
+            unlike = _read_again(talk, work)
     if unlike is not None:
         talk.abandon(row, unlike)
         work.row = work.order = work.key = None
@@ -222,8 +228,18 @@ def _start(talk: Conversation, work: Work, account_uri: str) -> None:
         events=[started],
     )
     talk.emit(started)
-    work.row, work.key = row, generate(request.key_type)
+    work.row, work.key = row, _kept_key(talk, request) or generate(request.key_type)
     talk.seal_key(row, work.key)
+
+
+def _kept_key(talk: Conversation, request: OrderRequest) -> Secret | None:
+    """The private key of the version that it is to be kept of; None if there is none to keep."""
+    version = request.key_of
+    if version is None or version.key_type is not request.key_type or talk.store.key_revoked(version.key_id):
+        return None
+    owner = str(version.id)
+    box = talk.store.box("version", owner)
+    return None if box is None else talk.vault.unseal(talk.store.id, "version", owner, box)
 
 
 def _replaces(talk: Conversation, request: OrderRequest, account_uri: str) -> str | None:

@@ -23,6 +23,8 @@ class OrderRequest:
     names: tuple[str, ...]
     why: str
     replaces: Version | None = None
+    key_of: Version | None = None
+    """The version whose private key it keeps; None: it gets a new one."""
     rehearsal: bool = False
     means: Means = PLAIN
     """How its names are to be proven; the account is filled in."""

@@ -70,6 +70,7 @@ class NewVersion:
     trusted: bool
     rehearsal: bool = False
     account_uri: str | None = None
+    key_id: str = ""
     root: str = ""
     roots_seen: tuple[str, ...] = ()
 

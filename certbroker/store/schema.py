@@ -123,6 +123,8 @@ version = Table(
     Column("ends", Moment, nullable=False),
     Column("chain_pem", Text, nullable=False),
     Column("roots_pem", Text),
+    Column("key_id", String(64), nullable=False),
+    Column("key_use", Integer, nullable=False),
     Column("root", Words, nullable=False),
     Column("roots_seen", _json, nullable=False),
     Column("trusted", Boolean, nullable=False),
@@ -131,6 +133,7 @@ version = Table(
     Column("revoked_at", Moment),
     Column("made", Moment, nullable=False),
     Index("version_certificate", "certificate", "key_type", "number", unique=True),
+    Index("version_key", "key_id"),
     sqlite_autoincrement=True,  # an id is bound into the sealed key, and never given out twice
 )
 

@@ -105,9 +105,11 @@ class Versions(Boxes, Tally):
             same = (_version.c.certificate == draft.certificate) & (_version.c.key_type == draft.key_type.value)
             newest = self.first(connection, select(func.max(_version.c.number).label("number")).where(same))
             number = ((newest.number if newest else None) or 0) + 1
-            new_id = connection.execute(
-                insert(_version).values(**_as_row(draft), number=number, made=self.now()).returning(_version.c.id)
-            ).scalar_one()
+            shared = _version.c.key_id == draft.key_id, _version.c.rehearsal == draft.rehearsal
+            before = self.first(connection, select(func.max(_version.c.key_use).label("key_use")).where(same, *shared))
+            key_use = ((before.key_use if before and draft.key_id else None) or 0) + 1
+            row_of_it = {**_as_row(draft), "number": number, "key_use": key_use, "made": self.now()}
+            new_id = connection.execute(insert(_version).values(row_of_it).returning(_version.c.id)).scalar_one()
             self._put_box(connection, "version", str(new_id), make_box(new_id))
             if not draft.rehearsal:
                 row = update(_variant).where(_is(draft.certificate, draft.key_type))
@@ -155,6 +157,11 @@ class Versions(Boxes, Tally):
                 .where(_version.c.id == version_id, _version.c.revoked_at.is_(None))
                 .values(revoked_at=at)
             )
+
+    def key_revoked(self, key_id: str) -> bool:
+        """Whether a certificate with this key was revoked: then nobody knows who else has it."""
+        revoked = select(_version.c.id).where(_version.c.key_id == key_id, _version.c.revoked_at.is_not(None)).limit(1)
+        return self.row(revoked) is not None
 
     def _one(self, condition: Any) -> Version | None:
         row = self.row(select(_version).where(condition))
@@ -207,6 +214,8 @@ def as_version(row: Row[Any], prefix: str = "") -> Version:
         rehearsal=of[prefix + "rehearsal"],
         account_uri=of[prefix + "account_uri"],
         revoked_at=of[prefix + "revoked_at"],
+        key_id=of[prefix + "key_id"],
+        key_use=of[prefix + "key_use"],
         root=of[prefix + "root"],
         roots_seen=tuple(of[prefix + "roots_seen"]),
     )
@@ -226,6 +235,7 @@ def _as_row(draft: NewVersion) -> dict[str, Any]:
         "ends": draft.lifetime.ends,
         "chain_pem": draft.chain_pem,
         "roots_pem": draft.roots_pem,
+        "key_id": draft.key_id,
         "root": draft.root,
         "roots_seen": list(draft.roots_seen),
         "trusted": draft.trusted,

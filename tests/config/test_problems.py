@@ -126,6 +126,10 @@ ONE_MISTAKE = [
         "22: certificate.x.keys: names a key type twice",
     ),
     (
+        '[certificate.x]\nnames = ["a.example"]\nkey_policy = "every 0"',
+        '22: certificate.x.key_policy: must be "rotate", "reuse" or "every N", as in "every 4"',
+    ),
+    (
         '[certificate.x]\nnames = ["www.{each}"]',
         "21: certificate.x.names: {each} stands for the entries of each = […], which is missing",
     ),

@@ -10,7 +10,7 @@ import pytest
 from certbroker.config import BindingSettings, binding_source, rehearsal
 from certbroker.errors import UsageError
 from certbroker.limits import LETSENCRYPT, LETSENCRYPT_STAGING, Published
-from certbroker.model import Edge, KeyType
+from certbroker.model import Edge, KeyPolicy, KeyType
 from certbroker.secret import SecretRef
 from tests.config.files import HEAD, MAIN, CloudSettings, read, read_file
 
@@ -61,8 +61,10 @@ keep = 5
 [certificate.main]
 names = ["Example.COM.", "*.example.com", "bücher.example"]
 targets = [{ target = "cloud", names = ["bücher.example", "example.com"] }]
+key_policy = "every 4"
 
 [certificate.vanity]
+key_policy = "reuse"
 each = ["podcast.example",
         "Radio.example"]
 names = ["{each}", "www.{each}"]
@@ -99,6 +101,7 @@ def test_names_are_kept_in_lower_case_and_ascii_and_a_target_may_serve_fewer(tmp
     assert main.names_on("cloud") == ("example.com", "xn--bcher-kva.example")
     assert main.keys == (KeyType.P256, KeyType.RSA2048)
     assert main.issuers == ("letsencrypt", "house")
+    assert main.key_policy == KeyPolicy(4)
 
 
 def test_each_makes_one_certificate_per_entry_with_its_own_line(tmp_path: Path) -> None:
@@ -108,6 +111,7 @@ def test_each_makes_one_certificate_per_entry_with_its_own_line(tmp_path: Path) 
     assert radio.names == ("radio.example", "www.radio.example")
     assert radio.names_on("cloud") == radio.names
     assert (radio.keys, radio.issuers) == ((KeyType.RSA2048,), ("house",))
+    assert radio.key_policy == KeyPolicy(None)
     lines = FULL.splitlines()
     assert radio.line is not None
     assert "Radio.example" in lines[radio.line - 1]

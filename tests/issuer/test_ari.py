@@ -20,7 +20,9 @@ HOUR = timedelta(hours=1)
 
 
 def leaf(serial: int, authority: bytes | None) -> Leaf:
-    return Leaf("ab" * 32, serial, ("example.com",), Lifetime(NOW, NOW + HOUR), "Test", KeyType.P256, authority)
+    return Leaf(
+        "ab" * 32, serial, ("example.com",), Lifetime(NOW, NOW + HOUR), "Test", KeyType.P256, authority, "cd" * 32
+    )
 
 
 def test_the_identifier_is_the_one_of_the_rfc() -> None:

@@ -177,6 +177,8 @@ def upgrade() -> None:
         sa.Column("ends", sa.DateTime(), nullable=False),
         sa.Column("chain_pem", sa.Text(), nullable=False),
         sa.Column("roots_pem", sa.Text(), nullable=True),
+        sa.Column("key_id", sa.String(length=64), nullable=False),
+        sa.Column("key_use", sa.Integer(), nullable=False),
         sa.Column("root", sa.Text(), nullable=False),
         sa.Column("roots_seen", sa.JSON(none_as_null=True), nullable=False),
         sa.Column("trusted", sa.Boolean(), nullable=False),
@@ -189,6 +191,7 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("version_certificate", "version", ["certificate", "key_type", "number"], unique=True)
+    op.create_index("version_key", "version", ["key_id"], unique=False)
     op.create_table(
         "acme_order",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
