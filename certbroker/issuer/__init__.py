@@ -37,12 +37,6 @@ if TYPE_CHECKING:
 
 __all__ = ["CaaProblem", "Issuer", "OrderRequest", "Refusal"]
 
-IN_FLIGHT: Final = 8
-"""Requests at once. Let's Encrypt's staging allows 20 a second."""
-
-SPARE_NONCES: Final = 2
-"""An order may cost this many nonces more than it must, to have more requests in flight."""
-
 EVERY: Final = timedelta(hours=1)
 
 AWAY: Final = timedelta(hours=1)
@@ -161,7 +155,7 @@ class Issuer:
             StoreError, VaultError: what concerns every certificate.
         """
         from certbroker.issuer import finishing, placing, proving
-        from certbroker.issuer.conversation import Conversation
+        from certbroker.issuer.conversation import IN_FLIGHT, Conversation
         from certbroker.issuer.order import Work
 
         try:
@@ -190,7 +184,6 @@ class Issuer:
             )
             try:
                 placing.place(talk, works)
-                line.allow(SPARE_NONCES * sum(work.outcome is None for work in works))
                 proving.prove(talk, works)
                 finishing.finish(talk, works)
             finally:

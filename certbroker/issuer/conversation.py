@@ -35,6 +35,12 @@ from certbroker.store.rows import OrderChanges
 from certbroker.vault import Vault
 from certbroker.world import Clock
 
+IN_FLIGHT: Final = 8
+"""Requests to one CA at once."""
+
+SPARE_NONCES: Final = 2
+"""An order may cost this many nonces more than it must, to have more requests in flight."""
+
 STUMBLES: Final = 5
 """How often in a row the CA may be away when an order is looked at, before this run leaves it to the next."""
 
@@ -173,6 +179,12 @@ class Conversation:
             raise error
 
     # ---- the CA ------------------------------------------------------------------------------------------------------
+
+    def stock(self, works: Sequence[Work]) -> None:
+        """Nonces and connections, fetched while something else is done, for all that these orders can ask at once."""
+        names = sum(len(work.request.names) for work in works)
+        self.directories.get()
+        self.network.stock(min(IN_FLIGHT, names, 1 + SPARE_NONCES * len(works)), self.pool)
 
     def caa(self, name: str, method: Method, account_uri: str | None) -> list[CaaFinding]:
         """What CAA says of this CA for `name`; nothing if the CA does not tell its identity."""

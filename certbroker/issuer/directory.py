@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Final, TypeVar
@@ -18,7 +19,7 @@ T = TypeVar("T")
 
 
 class Directories:
-    """One CA's directory, kept in the store."""
+    """One CA's directory, kept in the store. Thread-safe."""
 
     def __init__(self, ca: str, url: str, *, store: Store, network: CaNetwork, clock: Clock) -> None:
         self._ca = ca
@@ -28,13 +29,15 @@ class Directories:
         self._clock = clock
         self._known: Directory | None = None
         self._cached = False
+        self._lock = threading.RLock()
 
     def get(self, *, fresh: bool = False) -> Directory:
         """Raises IssuanceError or IssuerUnavailable if it has to be asked for and cannot be had."""
-        if fresh or self._known is None:
-            self._known = (None if fresh else self._kept()) or self._fetch()
-            self._network.new_nonce = self._known.new_nonce
-        return self._known
+        with self._lock:
+            if fresh or self._known is None:
+                self._known = (None if fresh else self._kept()) or self._fetch()
+                self._network.new_nonce = self._known.new_nonce
+            return self._known
 
     def use(self, act: Callable[[Directory], T]) -> T:
         """`act` with the directory; once more with a new one if the kept one led to a place that is not there (any more)."""
@@ -42,12 +45,18 @@ class Directories:
         try:
             return act(directory)
         except IssuanceError as error:
-            if not self._cached or error.status not in (404, 405, 410):
+            if error.status not in (404, 405, 410):
                 raise
-            renewed = self.get(fresh=True)
+            renewed = self._newer_than(directory)
             if renewed == directory:
                 raise
         return act(renewed)
+
+    def _newer_than(self, directory: Directory) -> Directory:
+        """Asked for once, though several threads find out together; the same one if it did not come from the store."""
+        with self._lock:
+            known = self.get()
+            return self.get(fresh=True) if known is directory and self._cached else known
 
     @property
     def cached(self) -> bool:

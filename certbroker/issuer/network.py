@@ -15,6 +15,7 @@ import re
 import threading
 from collections import deque
 from collections.abc import Mapping
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -93,7 +94,6 @@ class CaNetwork(ClientNetwork):
         self._free: deque[bytes] = deque(maxlen=KEPT_NONCES)
         self._turn = threading.Condition()
         self._in_flight = 0
-        self._spare = 0
         self.new_nonce = ""
 
     def identify(self, key: JWK, account_uri: str | None) -> None:
@@ -101,10 +101,15 @@ class CaNetwork(ClientNetwork):
         self.key = key
         self.account = RegistrationResource(body=Registration(), uri=account_uri) if account_uri else None
 
-    def allow(self, requests_in_flight: int) -> None:
-        """How many nonces may be asked for only to have more requests in flight at once."""
+    def stock(self, count: int, pool: Executor) -> None:
+        """Have `count` nonces: fetch what lacks in `pool`, each over a connection of its own. So many requests can then be
+        under way at once. Not waited for, and a failure is left to be found by who asks next.
+        """
         with self._turn:
-            self._spare += requests_in_flight
+            missing = max(0, count - len(self._free))
+            self._in_flight += missing
+        for _ in range(missing):
+            pool.submit(self._bring_nonce)
 
     def read(self, url: str, doing: str) -> Reply:
         """An unsigned GET (directory, renewal information).
@@ -136,21 +141,27 @@ class CaNetwork(ClientNetwork):
             self._give_back(fresh)
 
     def _take_nonce(self) -> bytes:
-        """A nonce from an earlier reply. One is fetched when nothing is on its way, or when `allow` permits it."""
+        """A nonce from an earlier reply. One is fetched only when none is on its way."""
         with self._turn:
-            while not self._free and self._in_flight and not self._spare:
+            while not self._free and self._in_flight:
                 self._turn.wait()
-            found = self._free.pop() if self._free else None
-            if found is None and self._in_flight:
-                self._spare -= 1
             self._in_flight += 1
-        if found is not None:
-            return found
+            if self._free:
+                return self._free.pop()
         try:
             return self._fetch_nonce()
         except BaseException:
             self._give_back(None)
             raise
+
+    def _bring_nonce(self) -> None:
+        found: bytes | None = None
+        try:
+            found = self._fetch_nonce()
+        except IssuanceError:
+            pass
+        finally:
+            self._give_back(found)
 
     def _give_back(self, nonce: bytes | None) -> None:
         with self._turn:

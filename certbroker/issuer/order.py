@@ -52,6 +52,10 @@ class Work:
     stale: bool = True
     """`order` is not what the CA said just now."""
     stumbles: int = 0
+    knocks: int = 0
+    """How often the CA was too busy to take the order."""
+    pause: float = 0.0
+    """Seconds until it may be asked for the order again."""
 
     @property
     def uri(self) -> str:

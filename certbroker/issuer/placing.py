@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
-from dataclasses import replace
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from certbroker import events, limits
 from certbroker.challenges import Means
 from certbroker.errors import IssuanceError, IssuerUnavailable, NothingDone, RateLimited
 from certbroker.issuer import ari
-from certbroker.issuer.conversation import Conversation
+from certbroker.issuer.conversation import IN_FLIGHT, Conversation
 from certbroker.issuer.messages import Order, new_order, usable
 from certbroker.issuer.network import Reply
 from certbroker.issuer.order import Work, explained, unfinished
@@ -24,6 +26,9 @@ from certbroker.store import NewOrderRow, OrderRow
 PATIENCE: Final = 30.0
 """Seconds: a CA that is busy and asks for no more than this is asked again in the same run."""
 
+SHORTEST: Final = 0.25
+"""Seconds that it is left alone at least, whatever it says."""
+
 AGAIN: Final = 3
 """How often it is asked again; and how many orders in a row may find the CA away before the rest is not tried."""
 
@@ -34,7 +39,7 @@ _REFUSED_REPLACES: Final = frozenset(
 
 
 def place(talk: Conversation, works: Sequence[Work]) -> None:
-    """Every order has an address after this, or its work an outcome. One after the other, before any authorization."""
+    """Every order has an address after this, or its work an outcome. All of them before any authorization is read."""
     known = talk.account.known
     _locate(talk, [work for work in works if not replace(work.request.means, account_uri=known).wants_account], known)
     talk.each(works, lambda work: _check_profile(talk))
@@ -43,6 +48,7 @@ def place(talk: Conversation, works: Sequence[Work]) -> None:
         return
     try:
         account_uri = talk.account.open()
+        talk.stock(left)
     except (IssuanceError, NothingDone) as error:
         for work in left:
             talk.fail(work, error)
@@ -50,22 +56,32 @@ def place(talk: Conversation, works: Sequence[Work]) -> None:
     if known is None:
         _locate(talk, [work for work in left if work.request.means.wants_account], account_uri)
     _check_caa(talk, unfinished(left), account_uri)
-    left = unfinished(left)
-    away: list[IssuerUnavailable] = []
-    limited: list[RateLimited] = []
-    for work in left:
-        refused = away[-1] if len(away) >= AGAIN else next((e for e in limited if _concerns(e, work.request)), None)
-        if refused is not None:
-            talk.fail(work, refused)
-            continue
-        talk.each([work], lambda work: _place_one(talk, work, account_uri))
-        away = [*away, work.outcome] if isinstance(work.outcome, IssuerUnavailable) else []
-        if isinstance(work.outcome, RateLimited):
-            limited.append(work.outcome)
+    moods = Moods()
+    _take_up(talk, unfinished(left), account_uri, moods)
+    _order(talk, unfinished(left), account_uri, moods)
+
+
+@dataclass
+class Moods:
+    """What the CA said of some orders that holds for the others too: it is not knocked at once for each."""
+
+    away: list[IssuerUnavailable] = field(default_factory=list)
+    limited: list[RateLimited] = field(default_factory=list)
+
+    def against(self, request: OrderRequest) -> IssuanceError | None:
+        """Why this one is not worth a try in this run."""
+        if len(self.away) >= AGAIN:
+            return self.away[-1]
+        return next((error for error in self.limited if _concerns(error, request)), None)
+
+    def note(self, work: Work) -> None:
+        outcome = work.outcome
+        self.away = [*self.away, outcome] if isinstance(outcome, IssuerUnavailable) else []
+        if isinstance(outcome, RateLimited):
+            self.limited.append(outcome)
 
 
 def _concerns(error: RateLimited, request: OrderRequest) -> bool:
-    """Whether what the CA said of another order holds for this one too: it is not knocked at once for each."""
     if error.subject is None or request.exempt == "window":
         return False
     return limits.concerns(error.subject, map(base_name, request.names))
@@ -124,24 +140,34 @@ def _check_profile(talk: Conversation) -> None:
         )
 
 
-def _place_one(talk: Conversation, work: Work, account_uri: str) -> None:
-    talk.still_ours(work.request.certificate)
-    request = work.request
-    left = talk.store.open_orders_of(request.certificate, request.key_type, rehearsal=request.rehearsal)
-    mine = next((row for row in left if (row.issuer, row.directory) == (talk.ca, talk.settings.directory)), None)
-    if mine is not None:
-        _resume(talk, work, mine, account_uri)
-    talk.check_interval(work)
-    if work.row is None:
-        _start(talk, work, account_uri)
-    if work.order is None:
-        _order(talk, work)
-    for row in left:  # only now: what stands elsewhere is given up when this one stands
-        if row.id not in (work.journal.id, mine.id if mine else None):
-            talk.abandon(row, f"{row.issuer} was left for {talk.ca}" if row.issuer != talk.ca else "a newer one stands")
-
-
 # ---- an order that an earlier run left behind --------------------------------------------------------------------------
+
+
+def _take_up(talk: Conversation, works: Sequence[Work], account_uri: str, moods: Moods) -> None:
+    """One after the other, so that none of these looks meets a newOrder of ours at the CA."""
+
+    def take_up(work: Work) -> None:
+        talk.still_ours(work.request.certificate)
+        mine = next((row for row in _open(talk, work) if _of(talk, row)), None)
+        if mine is not None:
+            _resume(talk, work, mine, account_uri)
+
+    for work in works:
+        refused = moods.against(work.request)
+        if refused is not None:
+            talk.fail(work, refused)
+            continue
+        talk.each([work], take_up)
+        moods.note(work)
+
+
+def _open(talk: Conversation, work: Work) -> list[OrderRow]:
+    request = work.request
+    return talk.store.open_orders_of(request.certificate, request.key_type, rehearsal=request.rehearsal)
+
+
+def _of(talk: Conversation, row: OrderRow) -> bool:
+    return (row.issuer, row.directory) == (talk.ca, talk.settings.directory)
 
 
 def _resume(talk: Conversation, work: Work, row: OrderRow, account_uri: str) -> None:
@@ -201,6 +227,92 @@ def _read_again(talk: Conversation, work: Work) -> str | None:
 # ---- a new order -------------------------------------------------------------------------------------------------------
 
 
+def _order(talk: Conversation, works: Sequence[Work], account_uri: str, moods: Moods) -> None:
+    """newOrder for those that have none. The journal is written here, ahead of each.
+
+    The first goes alone; once the CA took one, several are under way at once, until it refuses one. A CA that says it is
+    busy and when to come back is left alone until then, if that is soon, and asked again.
+    """
+    waiting = deque(works)
+    under_way: deque[tuple[Work, Future[Reply]]] = deque()
+    width, pause = 1, 0.0
+    while waiting or under_way:
+        if waiting and not pause and len(under_way) < width:
+            work = waiting.popleft()
+            refused = moods.against(work.request)
+            if refused is not None:
+                talk.fail(work, refused)
+                continue
+            talk.each([work], lambda work: _prepare(talk, work, account_uri))
+            if work.outcome is None and work.order is None:
+                under_way.append((work, talk.pool.submit(_ask, talk, work.journal)))
+        elif under_way:
+            work, asked = under_way.popleft()
+            talk.each([work], lambda work, asked=asked: _hear(talk, work, asked))  # type: ignore[misc]
+            width = IN_FLIGHT if work.order is not None else 1
+            if work.outcome is None and work.order is None:
+                waiting.appendleft(work)
+                pause = max(pause, work.pause)
+            else:
+                moods.note(work)
+        else:
+            talk.clock.sleep(pause)
+            pause = 0.0
+
+
+def _prepare(talk: Conversation, work: Work, account_uri: str) -> None:
+    talk.still_ours(work.request.certificate)
+    talk.check_interval(work)
+    if work.row is None:
+        _start(talk, work, account_uri)
+    if work.order is not None:
+        _give_up_others(talk, work)
+
+
+def _ask(talk: Conversation, row: OrderRow) -> Reply:
+    payload = new_order(row.names, profile=row.profile, replaces=row.replaces)
+    return talk.directories.use(lambda directory: talk.network.ask(directory.new_order, "the order", payload))
+
+
+def _hear(talk: Conversation, work: Work, asked: Future[Reply]) -> None:
+    """The order; or nothing yet: it is to be asked for again, later or without the `replaces` that the CA does not like."""
+    try:
+        reply = asked.result()
+    except (RateLimited, IssuerUnavailable) as error:
+        wait = error.retry_after
+        work.knocks += 1
+        if wait is None or work.knocks > AGAIN or wait > min(PATIENCE, talk.deadline - talk.clock.monotonic()):
+            raise
+        work.pause = max(wait, SHORTEST)
+        return
+    except IssuanceError as error:
+        code = (error.problem_type or "").removeprefix(PREFIX)
+        if work.journal.replaces is None or (error.status, code) not in _REFUSED_REPLACES:
+            raise
+        refused = events.ReplacesRefused(
+            at=talk.clock.now(), certificate=work.journal.certificate, issuer=talk.ca, detail=error.what
+        )
+        talk.update(work, replaces=None, exempt="names" if work.journal.exempt else None)
+        talk.tell(refused)
+        work.pause = 0.0
+        return
+    content = reply.object()
+    order = Order.read(talk.ca, content)
+    uri = reply.headers.get("Location", "")
+    if not usable(uri):
+        raise IssuanceError(f"{talk.ca} took the order without saying where it is")
+    talk.update(work, state="placed", uri=uri, body=content, expires=order.expires, error=None)
+    work.heard(order)
+    _give_up_others(talk, work)
+
+
+def _give_up_others(talk: Conversation, work: Work) -> None:
+    """Only now: what stands elsewhere is given up when this one stands."""
+    for row in _open(talk, work):
+        if row.id != work.journal.id:
+            talk.abandon(row, "a newer one stands" if _of(talk, row) else f"{row.issuer} was left for {talk.ca}")
+
+
 def _start(talk: Conversation, work: Work, account_uri: str) -> None:
     """The journal's row, then the key: both are there before the CA hears of the order."""
     request = work.request
@@ -254,41 +366,3 @@ def _replaces(talk: Conversation, request: OrderRequest, account_uri: str) -> st
     if talk.directories.get().renewal_info is None:
         return None
     return ari.certificate_id(leaf_facts(read_chain(version.chain_pem)[0]))
-
-
-def _order(talk: Conversation, work: Work) -> None:
-    """newOrder; once more without `replaces` if the CA does not like it."""
-    replaces = work.journal.replaces
-    try:
-        reply = _ask(talk, work.journal)
-    except IssuanceError as error:
-        code = (error.problem_type or "").removeprefix(PREFIX)
-        if replaces is None or (error.status, code) not in _REFUSED_REPLACES:
-            raise
-        refused = events.ReplacesRefused(
-            at=talk.clock.now(), certificate=work.journal.certificate, issuer=talk.ca, detail=error.what
-        )
-        talk.update(work, replaces=None, exempt="names" if work.journal.exempt else None)
-        talk.tell(refused)
-        reply = _ask(talk, work.journal)
-    content = reply.object()
-    order = Order.read(talk.ca, content)
-    uri = reply.headers.get("Location", "")
-    if not usable(uri):
-        raise IssuanceError(f"{talk.ca} took the order without saying where it is")
-    talk.update(work, state="placed", uri=uri, body=content, expires=order.expires, error=None)
-    work.heard(order)
-
-
-def _ask(talk: Conversation, row: OrderRow) -> Reply:
-    """Asked again if the CA answered that it is busy and when to come back, and that is soon."""
-    payload = new_order(row.names, profile=row.profile, replaces=row.replaces)
-    for _ in range(AGAIN):
-        try:
-            return talk.directories.use(lambda directory: talk.network.ask(directory.new_order, "the order", payload))
-        except (RateLimited, IssuerUnavailable) as error:
-            wait = error.retry_after
-            if wait is None or wait > min(PATIENCE, talk.deadline - talk.clock.monotonic()):
-                raise
-            talk.clock.sleep(max(wait, 0.25))
-    return talk.directories.use(lambda directory: talk.network.ask(directory.new_order, "the order", payload))

@@ -114,7 +114,7 @@ def test_killed_at_any_request_the_next_run_ends_with_one_certificate(
 
 
 def test_killed_twice_in_a_row_is_no_different(tmp_path: Path) -> None:
-    for number in range(5, 14, 3):
+    for number in range(6, 15, 3):  # after the order's answer was written down
         with scene(tmp_path / str(number)) as here:
             assert here.die(number, "after")
             here.network.forbidden = False

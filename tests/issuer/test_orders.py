@@ -168,7 +168,9 @@ def test_requests_with_valid_authorizations_do_not_count_names(scene: Scene, cou
     scene.one(wanted(*names))
     before = len(scene.ca.requests)
     scene.one(wanted(*names, certificate="other"))
-    assert scene.asked(before) == ["HEAD nonce", "POST new-order", "POST order", "POST cert"]
+    asked = scene.asked(before)
+    assert 1 <= asked.count("HEAD nonce") <= 3  # what more than one name could need
+    assert [one for one in asked if one != "HEAD nonce"] == ["POST new-order", "POST order", "POST cert"]
 
 
 def test_a_finalization_that_is_answered_at_once_is_not_looked_at_again(scene: Scene) -> None:
