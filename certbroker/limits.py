@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Final
 
 from certbroker.model import base_name
@@ -136,8 +137,21 @@ def concerns(subject: str, names: Iterable[str]) -> bool:
 
 
 def guess(name: str) -> str:
-    """The registered domain where nobody tells: the last two labels. Wrong under suffixes such as co.uk, and said so."""
+    """The registered domain where nobody tells: the last two labels. Wrong under suffixes such as co.uk, and said so.
+
+    An IPv4 address is counted by itself, an IPv6 address by its /64.
+    """
+    if (address := address_of(name)) is not None:
+        return str(address) if address.version == 4 else str(IPv6Network((address, 64), strict=False))
     return ".".join(name.split(".")[-2:])
+
+
+def address_of(name: str) -> IPv4Address | IPv6Address | None:
+    """The IP address that `name` is, if it is one."""
+    try:
+        return ip_address(name)
+    except ValueError:
+        return None
 
 
 def ration(orders: Sequence[Order], ledger: Ledger, now: datetime) -> list[Order | Hold]:

@@ -40,7 +40,7 @@ def _order(facts: Facts, selection: Selection, key_type: KeyType) -> Step | None
     if issuer is None:
         text = f"{why}; no issuer is left: {'; '.join(each.words() for each in away.values())}"
         until = min(each.until for each in away.values())
-        return Hold(c.name, None, text, until=until, failed=True, key_type=key_type)
+        return Hold(c.name, None, text, until=until, failed=known.error is not None, key_type=key_type)
     if known.finalized and not any(order.signing and order.issuer == issuer for order in known.open_orders):
         again = known.finalized + policy.MINIMUM_BETWEEN_ORDERS
         if again > facts.now:

@@ -34,6 +34,8 @@ from certbroker.world import Clock, Network
 
 CONNECT_SECONDS: Final = 5.0
 READ_SECONDS: Final = 30.0
+LONGEST_WAIT: Final = 31 * 86400.0
+"""Seconds: a service that asks for more patience than this has made a mistake."""
 USER_AGENT: Final = f"certbroker/{__version__}"
 DETAIL_CHARACTERS: Final = 300
 """How much of a foreign error text we repeat."""
@@ -268,21 +270,22 @@ def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
 def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
     """Seconds to wait as the answer asks: `Retry-After` in both forms (RFC 9110 10.2.3), else a `...RateLimit-Reset` (Unix time).
 
-    None if it asks nothing or what it says cannot be read. Never negative.
+    None if it asks nothing or what it says cannot be read. Never negative, and no longer than LONGEST_WAIT.
     """
     value = headers.get("Retry-After", "").strip()
     if value.isascii() and value.isdigit():
-        return float(value)
+        return min(float(value), LONGEST_WAIT)
     if value:
         try:
             moment = email.utils.parsedate_to_datetime(value)
         except (ValueError, TypeError, OverflowError):
             return None
-        return max(0.0, ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - now).total_seconds())
+        wait = ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - now).total_seconds()
+        return min(max(0.0, wait), LONGEST_WAIT)
     for name in ("Fastly-RateLimit-Reset", "X-RateLimit-Reset"):
         reset = headers.get(name, "").strip()
         if reset.isascii() and reset.isdigit():
-            return max(0.0, float(reset) - now.timestamp())
+            return min(max(0.0, float(reset) - now.timestamp()), LONGEST_WAIT)
     return None
 
 

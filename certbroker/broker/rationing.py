@@ -51,8 +51,9 @@ def _ledger(desk: Desk, issuer: str, orders: Sequence[Order], *, offline: bool) 
     known = {base_name(name) for each in taken for name in each.names} | asked
     domains = _by_zones(desk.store.zones(), known)
     if not offline:
-        domains |= _by_dns(desk, asked - domains.keys())
-    guessed = frozenset(limits.guess(name) for name in known - domains.keys())
+        domains |= _by_dns(desk, {name for name in asked - domains.keys() if limits.address_of(name) is None})
+    unsure = {name for name in known - domains.keys() if limits.address_of(name) is None}
+    guessed = frozenset(map(limits.guess, unsure))
     return Ledger(issuer, settings.limits, taken, told, domains, guessed - frozenset(domains.values()))
 
 

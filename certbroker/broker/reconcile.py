@@ -207,8 +207,9 @@ class Reconciler:
     def _set_due(self, certificate: Certificate) -> None:
         facts = gather(self._desk, certificate, self._looked, look=False)
         now = facts.now
-        rows = [DueRow("certificate", certificate.name, due_next(facts))]
         done = self._done[certificate.name]
+        held = [hold.until for hold in done.holds if hold.key_type is not None and hold.until is not None]
+        rows = [DueRow("certificate", certificate.name, max(min([due_next(facts), *held]), now))]
         if done.pushed or done.verified:
             rows.append(DueRow("observe", certificate.name, now + OBSERVE))
         store = self._desk.store

@@ -11,7 +11,8 @@ from certbroker.broker.facts import wishes
 from certbroker.broker.report import PHASE_STATE, State, day, minute, served_now, worst
 from certbroker.config import Config
 from certbroker.errors import UsageError
-from certbroker.model import Certificate, KeyType, Phase, Version
+from certbroker.limits import concerns
+from certbroker.model import Certificate, KeyType, Phase, Version, base_name
 from certbroker.plan import Facts, TargetFacts, VariantFacts, situation
 from certbroker.store import DeploymentRow, Store, Variant
 
@@ -255,6 +256,10 @@ def _explain_certificate(store: Store, config: Config, certificate: Certificate,
                 + (f"; next try {minute(known.try_again)}" if known.try_again else "")
                 + (f"\n    hint: {known.hint}" if known.hint else "")
             )
+    bases = [base_name(name) for name in certificate.names]
+    for issuer in certificate.issuers:
+        told = [t for t in store.told(config.issuers[issuer].directory, now) if concerns(t.subject, bases)]
+        lines += [f"  {issuer} limits us until {minute(t.until)}: {t.why}" for t in told]
     lines.append(f"  now: {served_now(store, certificate.name)}")
     wanted = {v.wanted.id: v.wanted.label for v in variants.values() if v.wanted}
     for row in store.deployments(certificate.name):

@@ -21,6 +21,7 @@ from certbroker.issuer.request import OrderRequest
 from certbroker.keys import generate, key_id, leaf_facts, load_key, read_chain
 from certbroker.model import Method, base_name
 from certbroker.secret import Secret
+from certbroker.steps import Exemption
 from certbroker.store import NewOrderRow, OrderRow
 
 PATIENCE: Final = 30.0
@@ -292,7 +293,7 @@ def _hear(talk: Conversation, work: Work, asked: Future[Reply]) -> None:
         refused = events.ReplacesRefused(
             at=talk.clock.now(), certificate=work.journal.certificate, issuer=talk.ca, detail=error.what
         )
-        talk.update(work, replaces=None, exempt="names" if work.journal.exempt else None)
+        talk.update(work, replaces=None, exempt=_without_window(work.request))
         talk.tell(refused)
         work.pause = 0.0
         return
@@ -323,6 +324,7 @@ def _start(talk: Conversation, work: Work, account_uri: str) -> None:
         issuer=talk.ca,
         why=request.why,
     )
+    replaces = _replaces(talk, request, account_uri)
     row = talk.store.start_order(
         NewOrderRow(
             certificate=request.certificate,
@@ -332,10 +334,10 @@ def _start(talk: Conversation, work: Work, account_uri: str) -> None:
             account_uri=account_uri,
             names=request.names,
             profile=talk.settings.profile,
-            replaces=_replaces(talk, request, account_uri),
+            replaces=replaces,
             rehearsal=request.rehearsal,
             why=request.why,
-            exempt=request.exempt,
+            exempt=request.exempt if replaces else _without_window(request),
         ),
         events=[started],
     )
@@ -366,3 +368,10 @@ def _replaces(talk: Conversation, request: OrderRequest, account_uri: str) -> st
     if talk.directories.get().renewal_info is None:
         return None
     return ari.certificate_id(leaf_facts(read_chain(version.chain_pem)[0]))
+
+
+def _without_window(request: OrderRequest) -> Exemption | None:
+    """What is left of the exemption if the CA is not told what the order replaces."""
+    version = request.replaces
+    same = version is not None and set(version.names) == set(request.names)
+    return "names" if same else request.exempt if request.exempt != "window" else None

@@ -10,15 +10,14 @@ from datetime import datetime
 from typing import Any, Final
 
 from certbroker.errors import IssuanceError, IssuerUnavailable, RateLimited
+from certbroker.session import LONGEST_WAIT
 
 PREFIX: Final = "urn:ietf:params:acme:error:"
 DETAIL_CHARACTERS: Final = 500
 """How much of one foreign sentence we repeat: a CA's rate-limit text with its link fits."""
 
 _DOMAIN: Final = re.compile(r'too many certificates \(\d+\) already issued for "([a-zA-Z0-9.-]{1,253})"')
-_WHEN: Final = re.compile(
-    r"retry after (\d{4}-(?:0[1-9]|1[0-2])-(?:[01]\d|2[0-8]))[ T]((?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d)(?:Z| UTC)"
-)
+_WHEN: Final = re.compile(r"retry after (\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)(?:Z| UTC)")
 _LINK: Final = re.compile(r"https://[!-~]{1,2000}")
 
 HINTS: Final[Mapping[str, str]] = {
@@ -126,8 +125,11 @@ def _said_when(detail: str, now: datetime) -> float | None:
     found = _WHEN.search(detail)
     if found is None:
         return None
-    moment = datetime.fromisoformat(f"{found[1]}T{found[2]}+00:00")
-    return max(0.0, (moment - now).total_seconds())
+    try:
+        moment = datetime.fromisoformat(f"{found[1]}T{found[2]}+00:00")
+    except ValueError:
+        return None
+    return min(max(0.0, (moment - now).total_seconds()), LONGEST_WAIT)
 
 
 def _link(detail: object) -> str:
@@ -135,8 +137,8 @@ def _link(detail: object) -> str:
     if not isinstance(detail, str):
         return ""
     links = [found.rstrip(".,;)") for found in _LINK.findall(detail)]
-    paused = "paused" in detail.lower()
-    return next((link for link in links if paused or "unpause" in link), "")
+    lifts = [link for link in links if "unpause" in link] or (links if "paused" in detail.lower() else [])
+    return next(iter(lifts), "")
 
 
 def _hint(problem: Problem) -> str | None:

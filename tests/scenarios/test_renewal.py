@@ -235,3 +235,15 @@ def test_another_profile_waits_for_the_next_renewal_and_the_plan_says_so(place: 
     place.run("renew", "--refresh-ari")
     assert [order.profile.name for order in place.ca.orders] == ["classic", "tlsserver"]
     assert "becomes" not in place.run("plan", "--offline").out
+
+
+def test_a_name_that_is_added_a_moment_after_an_order_is_ordered_when_the_moment_is_over(place: Town) -> None:
+    place.run("renew")
+    place.edit('names = ["example.com"', 'names = ["new.example.com", "example.com"')
+    assert "1 too early to order" in place.run("renew").out
+    place.later(minutes=4)
+    place.run("renew")
+    assert len(place.ca.issued) == 1
+    place.later(minutes=1)
+    place.run("renew")
+    assert "new.example.com" in place.ca.issued[-1].names
