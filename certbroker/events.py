@@ -150,6 +150,30 @@ class IssuerPassedOver(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Revoked(Event):
+    """The CA says so of a version; `signed` by the account or by the certificate's own key."""
+
+    kind = "revoked"
+    key_type: str
+    version: str
+    issuer: str
+    reason: str
+    signed: str
+    why: str | None = None
+    """In the words of whoever asked for it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountChanged(Event):
+    """What became of our account at a CA: made, imported, its key changed, deactivated."""
+
+    kind = "account"
+    issuer: str
+    uri: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WindowMoved(Event):
     """The CA answered (or changed) when to renew."""
 

@@ -39,6 +39,20 @@ class Method(StrEnum):
     DNS_ACCOUNT_01 = "dns-account-01"
 
 
+class RevocationReason(StrEnum):
+    """Why a certificate is revoked: what a subscriber may say (Let's Encrypt, docs/revoking)."""
+
+    UNSPECIFIED = "unspecified"
+    KEY_COMPROMISE = "keyCompromise"
+    SUPERSEDED = "superseded"
+    CESSATION = "cessationOfOperation"
+
+    @property
+    def code(self) -> int:
+        """RFC 5280 section 5.3.1."""
+        return {"unspecified": 0, "keyCompromise": 1, "superseded": 4, "cessationOfOperation": 5}[self.value]
+
+
 class Phase(StrEnum):
     """Where a deployment stands (design: the saga of one deployment)."""
 
@@ -172,6 +186,7 @@ class Version:
     """SHA-256 of its SubjectPublicKeyInfo, hex: equal for equal keys."""
     key_use: int = 1
     """The how-manieth version it is, of this certificate and key type, that has this key."""
+    revoked_for: RevocationReason | None = None
     root: str = ""
     """The common name that the topmost certificate of its chain was issued by."""
     roots_seen: tuple[str, ...] = ()
@@ -180,6 +195,11 @@ class Version:
     @property
     def label(self) -> str:
         return f"v{self.number}"
+
+    @property
+    def compromised(self) -> bool:
+        """Somebody else may have its key: neither it nor the key is ever used again."""
+        return self.revoked_for is RevocationReason.KEY_COMPROMISE
 
 
 @dataclass(frozen=True, slots=True)

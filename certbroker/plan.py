@@ -140,7 +140,11 @@ def _pushes(facts: Facts, selection: Selection, target: TargetFacts, orders: Map
     if held:
         until = min(known.try_again for known in held if known.try_again)
         steps.append(Hold(c.name, target.name, held[0].why or "the last push failed", until=until, failed=True))
-    if push:
+    if push and version is not None and version.revoked_at is not None:
+        why = f"{version.label} is revoked: it goes nowhere any more"
+        hint = f"the version to come is pushed: certbroker renew {c.name}"
+        steps.append(Hold(c.name, target.name, why, until=facts.now, person=True, failed=True, hint=hint))
+    elif push:
         steps.append(_push(facts, selection, target, tuple(push), key_type, version))
     return steps
 

@@ -95,6 +95,8 @@ def reason_to_order(situation: Situation) -> str | None:
 def renewal_moment(s: Situation) -> datetime:
     """When `have` is renewed if nothing else happens. It must not be None."""
     assert s.have is not None
+    if s.have.revoked_at is not None:
+        return s.now
     life = s.have.lifetime
     if s.window is None or s.window.version_id != s.have.id:
         return life.at(BACKSTOP)

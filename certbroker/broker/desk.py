@@ -105,6 +105,12 @@ class Desk:
         account = self.store.account(issuer, self.config.issuers[issuer].directory)
         return Means.of(certificate, account.uri if account else None)
 
+    def issuer_by(self, settings: IssuerSettings) -> Issuer:
+        """One that may have left the file."""
+        if self.config.issuers.get(settings.name) == settings:
+            return self.issuer(settings.name)
+        return self._open_issuer(settings)
+
     def rehearsal_issuer(self, certificate: Certificate) -> Issuer:
         """A test CA to rehearse with: the one that belongs to the certificate's CA if the file declares it, any other that
         the file declares, else the one that is known to belong to the certificate's CA."""

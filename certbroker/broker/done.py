@@ -27,3 +27,5 @@ class Done:
     verified: list[str] = field(default_factory=list)
     bugs: list[str] = field(default_factory=list)
     rehearsal: bool = False
+    revoked: list[str] = field(default_factory=list)
+    """What was revoked, in words."""

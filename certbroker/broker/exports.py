@@ -32,7 +32,7 @@ def export_one(
     passphrase_env: str | None = None,
 ) -> File:
     """One version as `pem` (chain and key in one text), `pkcs12` or a `kubernetes` TLS Secret manifest."""
-    version = _pick(desk, name, number, key_type)
+    version = pick(desk, name, number, key_type)
     key = desk.open_key(version)
     if kind == "pkcs12":
         phrase = (
@@ -63,7 +63,8 @@ def export_all(desk: Desk) -> list[File]:
     return files
 
 
-def _pick(desk: Desk, name: str, number: int | None, key_type: str | None) -> Version:
+def pick(desk: Desk, name: str, number: int | None, key_type: str | None) -> Version:
+    """Version `number` of a certificate, else the wanted one. Raises UsageError: there is none, or several key types have one."""
     versions = [
         v for v in desk.store.versions(name) if not v.rehearsal and (key_type is None or v.key_type.value == key_type)
     ]

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from certbroker import events
 from certbroker.broker.checks import ask_failing, due_checks, observe
 from certbroker.broker.desk import Desk, nearest
 from certbroker.broker.done import Done
 from certbroker.broker.reconcile import Reconciler
 from certbroker.broker.report import Line, Report, State
+from certbroker.broker.running import running
 from certbroker.broker.telling import Run, tell
 from certbroker.challenges import Means
 from certbroker.config import Config, TargetSettings
-from certbroker.errors import CertbrokerError, ProviderError, UsageError
+from certbroker.errors import ProviderError, UsageError
 from certbroker.issuer import OrderRequest
 from certbroker.model import Assignment, Certificate, Phase, Version
 from certbroker.plan import Selection
@@ -39,7 +38,7 @@ def renew(
     reason: str | None = None,
 ) -> Report:
     """Do what is due, and nothing else. `names` narrows it to those certificates, due or not."""
-    with _run(desk, "renew", reason) as run:
+    with running(desk, "renew", reason) as run:
         take_in(desk)
         selection = Selection(yes=yes, ignore_backoff=bool(names))
         if names:
@@ -50,7 +49,7 @@ def renew(
             chosen = _due_certificates(desk)
         if yes and not names:
             chosen += [c for c in _waiting_certificates(desk) if c not in chosen]
-        done = _reconcile(desk, chosen, selection, refresh_windows=refresh_windows)
+        done = reconcile(desk, chosen, selection, refresh_windows=refresh_windows)
         notes = (
             []
             if names
@@ -73,7 +72,7 @@ def issue(
     yes: bool = False,
 ) -> Report:
     """Order now, by hand, and push. `staging`: rehearse with a test CA; that version is never wanted and never pushed."""
-    with _run(desk, "issue", reason) as run:
+    with running(desk, "issue", reason) as run:
         take_in(desk)
         certificate = desk.certificate(name)
         if staging:
@@ -81,7 +80,7 @@ def issue(
         if wait is not None:
             desk.patience = wait
         why = "asked for by hand" + (f": {reason}" if reason else "")
-        done = _reconcile(desk, [certificate], Selection(by_hand=why, ignore_backoff=True, yes=yes))
+        done = reconcile(desk, [certificate], Selection(by_hand=why, ignore_backoff=True, yes=yes))
         return tell(run, done, ask_failing(desk))
 
 
@@ -98,7 +97,7 @@ def push(
     for target in targets:
         if target not in desk.config.targets:
             raise UsageError(f"no target is called {target}", hint=nearest(target, desk.config.targets))
-    with _run(desk, "push", reason) as run:
+    with running(desk, "push", reason) as run:
         take_in(desk)
         if wait is not None:
             desk.patience = wait
@@ -106,7 +105,7 @@ def push(
             c for c in desk.config.certificates.values() if not targets or any(c.names_on(t) for t in targets)
         ]
         selection = Selection(order=False, targets=frozenset(targets) or None, ignore_backoff=True, yes=yes, heal=True)
-        return tell(run, _reconcile(desk, chosen, selection), ask_failing(desk))
+        return tell(run, reconcile(desk, chosen, selection), ask_failing(desk))
 
 
 def take_in(desk: Desk) -> None:
@@ -151,45 +150,6 @@ def _target_data(target: TargetSettings) -> dict[str, Any]:
     return {"type": target.type, "edges": edges, "accept_untrusted": target.accept_untrusted, "options": options}
 
 
-@contextmanager
-def _run(desk: Desk, command: str, reason: str | None) -> Iterator[Run]:
-    """A run in the history, from its start to its exit code. An error ends it too."""
-    world, store = desk.world, desk.store
-    run = Run(desk, _run_id(desk), world.clock.now(), world.clock.monotonic())
-    store.begin_run(
-        run.id,
-        command=command,
-        actor=world.actor,
-        host=world.host,
-        reason=reason,
-        digest=desk.config.digest,
-        started=run.started,
-    )
-    desk.emit(
-        events.RunStarted(
-            at=run.started,
-            command=command,
-            actor=world.actor,
-            host=world.host,
-            reason=reason,
-            digest=desk.config.digest,
-        )
-    )
-    try:
-        yield run
-    except CertbrokerError as error:
-        store.end_run(run.id, exit_code=2, summary=error.what)
-        raise
-
-
-def _run_id(desk: Desk) -> str:
-    """Short enough to be said aloud, so it may be one that the history has already: then another."""
-    while True:
-        drawn = "".join(desk.world.random.choice("abcdefghjkmnpqrstuvwxyz23456789") for _ in range(6))
-        if not desk.store.knows_run(drawn):
-            return drawn
-
-
 def _due_certificates(desk: Desk) -> list[Certificate]:
     due = desk.store.due(desk.world.clock.now(), kind="certificate")
     return [desk.config.certificates[row.subject] for row in due if row.subject in desk.config.certificates]
@@ -202,9 +162,10 @@ def _waiting_certificates(desk: Desk) -> list[Certificate]:
     return [desk.config.certificates[name] for name in sorted(waiting) if name in desk.config.certificates]
 
 
-def _reconcile(
+def reconcile(
     desk: Desk, chosen: Sequence[Certificate], selection: Selection, *, refresh_windows: bool = False
 ) -> list[Done]:
+    """The one path, for these certificates."""
     done: list[Done] = []
     for start in range(0, len(chosen), BATCH):
         reconciler = Reconciler(desk, selection, refresh_windows=refresh_windows)

@@ -57,7 +57,7 @@ def tell(run: Run, done: Sequence[Done], notes: Sequence[Line]) -> Report:
 
 
 def _entry(desk: Desk, done: Done) -> Entry:
-    lines = []
+    lines = [Line(State.OK, "revoke", text) for text in done.revoked]
     for version in done.ordered:
         tail = "a rehearsal: never pushed" if version.rehearsal else f"until {day(version.lifetime.ends)}"
         lines.append(
@@ -70,6 +70,8 @@ def _entry(desk: Desk, done: Done) -> Entry:
     lines += [Line(State.FAIL, "bug", text) for text in done.bugs]
     if done.rehearsal:
         return Entry(done.certificate, "a rehearsal", tuple(lines))
+    if done.certificate not in desk.config.certificates:
+        return Entry(done.certificate, "not in the file any more", tuple(lines))
     rows = desk.store.deployments(done.certificate)
     looks = desk.store.seen(done.certificate)
     wanted = {v.wanted.id: v.wanted for v in desk.store.variants(done.certificate).values() if v.wanted}
@@ -177,7 +179,7 @@ def _summary(desk: Desk, done: Sequence[Done], troubles: Sequence[Trouble], held
     elif (
         not ordered
         and not (held and len(held) == len(done))
-        and not any(d.pushed or d.verified or d.order_errors for d in done)
+        and not any(d.pushed or d.verified or d.order_errors or d.revoked for d in done)
     ):
         parts.append("nothing due" if not any(d.rehearsal for d in done) else "rehearsed")
     if total > delivered:

@@ -106,6 +106,10 @@ def _row(store: Store, config: Config, certificate: Certificate, now: datetime) 
     if until <= now:
         states.append(State.FAIL)
         notes.append("expired")
+    for version in wanted:
+        if version.revoked_at is not None:
+            states.append(State.FAIL)
+            notes.append(f"{version.label} is revoked since {minute(version.revoked_at)}; the next renew replaces it")
     label = "/".join(dict.fromkeys(version.label for version in wanted))
     return Row(certificate.name, worst(states), label, until, renews, cells, "; ".join(notes))
 
@@ -310,6 +314,11 @@ def told(kind: str, target: str | None, name: str | None, data: Mapping[str, obj
             )
         case "issuer-passed-over":
             return f"{data.get('issuer')} passed over until {data.get('until')}: {data.get('error')}"
+        case "revoked":
+            said = f": {data['why']}" if data.get("why") else ""
+            return f"{data.get('version')} revoked by {data.get('issuer')} ({data.get('reason')}), signed by {data.get('signed')}{said}"
+        case "account":
+            return f"account at {data.get('issuer')} {data.get('what')}: {data.get('uri')}"
         case "order-failed":
             return f"order at {data.get('issuer')} failed: {data.get('error')}"
         case "run-started":

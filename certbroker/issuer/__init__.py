@@ -20,7 +20,7 @@ from certbroker.errors import BadMaterial, IssuanceError, IssuerUnavailable, Not
 from certbroker.events import Emit
 from certbroker.issuer.request import CaaProblem, OrderRequest, Refusal
 from certbroker.keys import leaf_facts, read_chain
-from certbroker.model import Method, Standing, Version, Window
+from certbroker.model import Method, RevocationReason, Standing, Version, Window
 from certbroker.policy import MINIMUM_BETWEEN_ORDERS
 from certbroker.secret import Secret, SecretRef
 from certbroker.store import Store
@@ -191,6 +191,21 @@ class Issuer:
         outcomes = [work.outcome for work in works]
         return [outcome for outcome in outcomes if outcome is not None]
 
+    def revoke(self, version: Version, reason: RevocationReason, *, key_pem: Secret | None = None) -> bool:
+        """Revoke it, signed by the account, or by the certificate's own key (PEM) if that is given.
+
+        False if the CA had done so before, which is as good. Raises NothingDone, IssuanceError.
+        """
+        from certbroker.issuer import revocation
+
+        if key_pem is None:
+            line, account = self._opened()
+            account.open()
+        else:
+            line = self._new_line()
+            revocation.sign_with_certificate_key(line, self._directories, key_pem)
+        return revocation.revoke(line, self._directories, self.settings.name, version, reason)
+
     # ---- when to renew -----------------------------------------------------------------------------------------------
 
     def window(self, version: Version) -> Window | None:
@@ -257,6 +272,9 @@ class Issuer:
 
     @cached_property
     def _line(self) -> CaNetwork:
+        return self._new_line()
+
+    def _new_line(self) -> CaNetwork:
         from certbroker.issuer.network import CaNetwork
         from certbroker.session import Transport
 
@@ -287,6 +305,7 @@ class Issuer:
             network=self._line,
             directories=self._directories,
             resolve=self._resolve,
+            emit=self._emit,
         )
 
     @cached_property

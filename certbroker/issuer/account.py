@@ -12,6 +12,8 @@ from josepy.jwk import JWK, JWKEC
 
 from certbroker.config import IssuerSettings
 from certbroker.errors import IssuanceError, NothingDone, VaultError
+from certbroker.events import AccountChanged, Emit
+from certbroker.issuer.account_key import kind
 from certbroker.issuer.binding import Binding, how_to_bind, missing
 from certbroker.issuer.directory import Directories
 from certbroker.issuer.messages import Directory, usable
@@ -36,6 +38,7 @@ class AccountDesk:
         network: CaNetwork,
         directories: Directories,
         resolve: Callable[[SecretRef], Secret],
+        emit: Emit,
     ) -> None:
         self._settings = settings
         self._store = store
@@ -43,6 +46,7 @@ class AccountDesk:
         self._network = network
         self._directories = directories
         self._resolve = resolve
+        self._emit = emit
         self._uri: str | None = None
         self._key: JWK | None = None
 
@@ -170,5 +174,10 @@ class AccountDesk:
         uri = reply.headers.get("Location", "")
         if not usable(uri):
             raise IssuanceError(f"{self._settings.name} made an account without saying where it is")
-        self._store.put_account(self._settings.name, self._settings.directory, uri)
+        name = self._settings.name
+        made = AccountChanged(at=self._store.now(), issuer=name, uri=uri, what="made")
+        self._store.put_account(
+            name, self._settings.directory, uri, key_type=kind(key), bound=binding is not None, events=[made]
+        )
+        self._emit(made)
         return uri

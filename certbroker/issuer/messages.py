@@ -55,6 +55,8 @@ class Directory:
     new_account: str
     new_order: str
     renewal_info: str | None
+    revoke: str | None
+    key_change: str | None
     terms: str | None
     profiles: Mapping[str, str]
     caa_identities: tuple[str, ...]
@@ -72,6 +74,8 @@ class Directory:
             new_account=_address(ca, "its directory", value, "newAccount"),
             new_order=_address(ca, "its directory", value, "newOrder"),
             renewal_info=_address(ca, "its directory", value, "renewalInfo") if "renewalInfo" in value else None,
+            revoke=_address(ca, "its directory", value, "revokeCert") if "revokeCert" in value else None,
+            key_change=_address(ca, "its directory", value, "keyChange") if "keyChange" in value else None,
             terms=printable(meta["termsOfService"]) if isinstance(meta.get("termsOfService"), str) else None,
             profiles={printable(k): printable(v) for k, v in profiles.items()} if isinstance(profiles, Mapping) else {},
             caa_identities=tuple(i.lower() for i in identities if isinstance(i, str))

@@ -31,6 +31,7 @@ from requests.adapters import BaseAdapter
 from urllib3.exceptions import HTTPError
 
 from certbroker.errors import IssuanceError, IssuerUnavailable
+from certbroker.issuer.account_key import algorithm
 from certbroker.issuer.problem import PREFIX, printable, refusal
 from certbroker.session import CONNECT_SECONDS, READ_SECONDS, USER_AGENT, retry_after
 from certbroker.world import Clock
@@ -99,6 +100,7 @@ class CaNetwork(ClientNetwork):
     def identify(self, key: JWK, account_uri: str | None) -> None:
         """Sign with `key` from now on: as the account, or with the bare key if there is no account yet."""
         self.key = key
+        self.alg = algorithm(key)
         self.account = RegistrationResource(body=Registration(), uri=account_uri) if account_uri else None
 
     def stock(self, count: int, pool: Executor) -> None:

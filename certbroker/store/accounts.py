@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Row, select
 
 from certbroker.events import Event
-from certbroker.model import JsonObject, Window
+from certbroker.model import JsonObject, KeyType, Window
 from certbroker.store import schema
 from certbroker.store.engine import upsert
 from certbroker.store.history import History
@@ -22,11 +23,37 @@ class Accounts(History):
     def account(self, issuer: str, directory: str) -> Account | None:
         table = schema.account
         row = self.row(select(table).where(table.c.issuer == issuer, table.c.directory == directory))
-        return None if row is None else Account(**row._mapping)
+        return None if row is None else _as_account(row)
 
-    def put_account(self, issuer: str, directory: str, uri: str, events: Sequence[Event] = ()) -> None:
+    def account_at(self, uri: str) -> Account | None:
+        """By its URI, whatever the file calls its issuer now."""
+        row = self.row(select(schema.account).where(schema.account.c.uri == uri))
+        return None if row is None else _as_account(row)
+
+    def accounts(self) -> list[Account]:
+        """All of them, in the order of their issuers' names."""
+        table = schema.account
+        return [_as_account(row) for row in self.rows(select(table).order_by(table.c.issuer, table.c.directory))]
+
+    def put_account(
+        self,
+        issuer: str,
+        directory: str,
+        uri: str,
+        *,
+        key_type: KeyType,
+        bound: bool = False,
+        events: Sequence[Event] = (),
+    ) -> None:
         """Its key is sealed and put first, under ("account", "ISSUER DIRECTORY")."""
-        row = {"issuer": issuer, "directory": directory, "uri": uri, "made": self.now()}
+        row = {
+            "issuer": issuer,
+            "directory": directory,
+            "uri": uri,
+            "key_type": key_type.value,
+            "bound": bound,
+            "made": self.now(),
+        }
         with self.writing(events) as connection:
             upsert(connection, schema.account, [row])
 
@@ -47,3 +74,7 @@ class Accounts(History):
     def put_window(self, window: Window, events: Sequence[Event] = ()) -> None:
         with self.writing(events) as connection:
             upsert(connection, schema.window, [asdict(window)])
+
+
+def _as_account(row: Row[Any]) -> Account:
+    return Account(**{**row._mapping, "key_type": KeyType(row.key_type)})

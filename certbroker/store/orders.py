@@ -51,6 +51,11 @@ class Orders(History):
         row = self.row(select(_table).where(_table.c.id == id))
         return None if row is None else _as_order(row)
 
+    def directory_of(self, version_id: int) -> str | None:
+        """The directory of the CA that signed a version, as the journal has it."""
+        row = self.row(select(_table.c.directory).where(_table.c.version_id == version_id))
+        return None if row is None else str(row.directory)
+
     def open_orders_of(self, certificate: str, key_type: KeyType, *, rehearsal: bool) -> list[OrderRow]:
         """Those that are neither done nor failed, the newest first: more than one while another issuer steps in."""
         rows = self.rows(

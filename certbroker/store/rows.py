@@ -82,6 +82,9 @@ class Account:
     issuer: str
     directory: str
     uri: str
+    key_type: KeyType
+    bound: bool
+    """We made it with an external account binding."""
     made: datetime
 
 

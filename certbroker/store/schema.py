@@ -131,6 +131,7 @@ version = Table(
     Column("rehearsal", Boolean, nullable=False),
     Column("account_uri", Text),
     Column("revoked_at", Moment),
+    Column("revoked_for", String(24)),
     Column("made", Moment, nullable=False),
     Index("version_certificate", "certificate", "key_type", "number", unique=True),
     Index("version_key", "key_id"),
@@ -154,6 +155,8 @@ account = Table(
     Column("issuer", String(64), primary_key=True),
     Column("directory", String(255), primary_key=True),
     Column("uri", Text, nullable=False),
+    Column("key_type", String(16), nullable=False),
+    Column("bound", Boolean, nullable=False),
     Column("made", Moment, nullable=False),
 )
 

@@ -10,11 +10,11 @@ from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, sel
 
 from certbroker.errors import StoreError
 from certbroker.events import Event
-from certbroker.model import KeyType, Lifetime, Version
+from certbroker.model import KeyType, Lifetime, RevocationReason, Version
 from certbroker.secret import Sealed
 from certbroker.store import schema
 from certbroker.store.boxes import Boxes
-from certbroker.store.engine import ensure
+from certbroker.store.engine import ensure, upsert
 from certbroker.store.rows import NewVersion, Variant
 from certbroker.store.tally import Tally
 
@@ -149,14 +149,17 @@ class Versions(Boxes, Tally):
         rows = self.rows(select(_version.c.fingerprint).where(_version.c.certificate == certificate))
         return frozenset(row.fingerprint for row in rows)
 
-    def revoked(self, version_id: int, at: datetime, events: Sequence[Event] = ()) -> None:
-        """The CA revoked it at `at`; the first time told stands."""
+    def revoked(self, version_id: int, at: datetime, reason: RevocationReason, events: Sequence[Event] = ()) -> None:
+        """The CA revoked it at `at`, and its certificate is due at once. The first time told stands, and a compromise stays one."""
+        compromised = RevocationReason.KEY_COMPROMISE.value
         with self.writing(events) as connection:
-            connection.execute(
-                update(_version)
-                .where(_version.c.id == version_id, _version.c.revoked_at.is_(None))
-                .values(revoked_at=at)
-            )
+            mine = _version.c.id == version_id
+            connection.execute(update(_version).where(mine, _version.c.revoked_at.is_(None)).values(revoked_at=at))
+            worse = _version.c.revoked_for.is_(None) | (_version.c.revoked_for != compromised)
+            connection.execute(update(_version).where(mine, worse).values(revoked_for=reason.value))
+            found = self.first(connection, select(_version.c.certificate).where(mine, _version.c.rehearsal.is_(False)))
+            if found is not None:
+                upsert(connection, schema.due, [{"kind": "certificate", "subject": found.certificate, "at": at}])
 
     def key_revoked(self, key_id: str) -> bool:
         """Whether a certificate with this key was revoked: then nobody knows who else has it."""
@@ -216,6 +219,7 @@ def as_version(row: Row[Any], prefix: str = "") -> Version:
         revoked_at=of[prefix + "revoked_at"],
         key_id=of[prefix + "key_id"],
         key_use=of[prefix + "key_use"],
+        revoked_for=None if (why := of[prefix + "revoked_for"]) is None else RevocationReason(why),
         root=of[prefix + "root"],
         roots_seen=tuple(of[prefix + "roots_seen"]),
     )

@@ -77,6 +77,7 @@ ANSWERS = [
     "status",
     "history",
     "explain main",
+    "revoke main --version 1 --yes",
     "export main",
     "export --all exported",
     "backup backup.db",

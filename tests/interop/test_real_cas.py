@@ -110,7 +110,7 @@ def test_an_account_that_pebble_does_not_know_is_told_with_a_way_out(find: Find,
         at_work(tmp_path, settings(server), dns) as at,
     ):
         uri = at.issuer().account()
-        at.store.put_account("pebble", server.directory, uri + "0123")
+        at.store.put_account("pebble", server.directory, uri + "0123", key_type=KeyType.P256)
         with pytest.raises(IssuanceError, match="does not know our account") as caught:
             at.issuer().check()
         assert "another name" in (caught.value.hint or "")

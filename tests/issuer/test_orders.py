@@ -85,7 +85,7 @@ def test_a_name_and_its_wildcard_become_a_version_with_its_sealed_key(scene: Sce
     check_pair(got.chain_pem, key, got.names, scene.clock.now())
     assert scene.at.store.variant("main", KeyType.P256).wanted == got
     assert scene.clean()
-    assert scene.at.kinds() == ["order-started", *["proof-published"] * 2, "issued", *["proof-removed"] * 2]
+    assert scene.at.kinds() == ["account", "order-started", *["proof-published"] * 2, "issued", *["proof-removed"] * 2]
 
 
 @pytest.mark.parametrize("key_type", [KeyType.P384, KeyType.RSA2048])

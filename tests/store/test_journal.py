@@ -114,7 +114,7 @@ def test_an_account_and_a_directory_are_remembered_with_their_time(store: Store,
     directory = "https://ca.example/dir"
     assert store.account("letsencrypt", directory) is None
     assert store.directory(directory) is None
-    store.put_account("letsencrypt", directory, "https://ca.example/acct/1")
+    store.put_account("letsencrypt", directory, "https://ca.example/acct/1", key_type=KeyType.P256)
     store.put_directory(directory, {"newOrder": "https://ca.example/new", "meta": {"profiles": {"a": "b"}}})
     clock.advance(timedelta(days=1))
     store.put_directory(directory, {"newOrder": "https://ca.example/newer"})

@@ -6,7 +6,7 @@ import pytest
 
 from certbroker.errors import StoreError
 from certbroker.events import Issued
-from certbroker.model import KeyType, Version
+from certbroker.model import KeyType, RevocationReason, Version
 from certbroker.secret import Sealed
 from certbroker.store import NewOrderRow, Store, Variant
 from tests.clock import START, TestClock
@@ -159,13 +159,16 @@ def test_a_cleared_order_keeps_what_is_wanted(store: Store) -> None:
     assert store.variant("main", P256) == Variant("main", P256, wanted=made)
 
 
-def test_a_revocation_is_dated_once(store: Store) -> None:
+def test_a_revocation_is_dated_once_a_compromise_stays_one_and_the_certificate_is_due(store: Store) -> None:
     made = add(store, draft("01"))
-    store.revoked(made.id, START)
-    store.revoked(made.id, START + timedelta(days=1))
+    store.revoked(made.id, START, RevocationReason.SUPERSEDED)
+    store.revoked(made.id, START + timedelta(days=1), RevocationReason.KEY_COMPROMISE)
+    store.revoked(made.id, START + timedelta(days=2), RevocationReason.UNSPECIFIED)
     known = store.version(made.id)
     assert known is not None
     assert known.revoked_at == START
+    assert known.compromised
+    assert [(row.kind, row.subject) for row in store.due(START + timedelta(days=2))] == [("certificate", "main")]
 
 
 def test_many_boxes_are_all_found_and_replaced_only_where_they_still_stand(store: Store) -> None:

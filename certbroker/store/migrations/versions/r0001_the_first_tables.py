@@ -15,6 +15,8 @@ def upgrade() -> None:
         sa.Column("issuer", sa.String(length=64), nullable=False),
         sa.Column("directory", sa.String(length=255), nullable=False),
         sa.Column("uri", sa.Text(), nullable=False),
+        sa.Column("key_type", sa.String(length=16), nullable=False),
+        sa.Column("bound", sa.Boolean(), nullable=False),
         sa.Column("made", sa.DateTime(), nullable=False),
         sa.PrimaryKeyConstraint("issuer", "directory"),
     )
@@ -185,6 +187,7 @@ def upgrade() -> None:
         sa.Column("rehearsal", sa.Boolean(), nullable=False),
         sa.Column("account_uri", sa.Text(), nullable=True),
         sa.Column("revoked_at", sa.DateTime(), nullable=True),
+        sa.Column("revoked_for", sa.String(length=24), nullable=True),
         sa.Column("made", sa.DateTime(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("fingerprint"),

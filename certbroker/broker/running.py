@@ -1,0 +1,51 @@
+"""A run in the history, from its start to its exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from certbroker import events
+from certbroker.broker.desk import Desk
+from certbroker.broker.telling import Run
+from certbroker.errors import CertbrokerError, IssuanceError, ProviderError
+
+
+@contextmanager
+def running(desk: Desk, command: str, reason: str | None) -> Iterator[Run]:
+    """An error ends the run too. `reason`: why, in the words of whoever asked."""
+    world, store = desk.world, desk.store
+    run = Run(desk, _run_id(desk), world.clock.now(), world.clock.monotonic())
+    store.begin_run(
+        run.id,
+        command=command,
+        actor=world.actor,
+        host=world.host,
+        reason=reason,
+        digest=desk.config.digest,
+        started=run.started,
+    )
+    desk.emit(
+        events.RunStarted(
+            at=run.started,
+            command=command,
+            actor=world.actor,
+            host=world.host,
+            reason=reason,
+            digest=desk.config.digest,
+        )
+    )
+    try:
+        yield run
+    except CertbrokerError as error:
+        exit_code = 1 if isinstance(error, IssuanceError | ProviderError) else 2
+        store.end_run(run.id, exit_code=exit_code, summary=error.what)
+        raise
+
+
+def _run_id(desk: Desk) -> str:
+    """Short enough to be said aloud, so it may be one that the history has already: then another."""
+    while True:
+        drawn = "".join(desk.world.random.choice("abcdefghjkmnpqrstuvwxyz23456789") for _ in range(6))
+        if not desk.store.knows_run(drawn):
+            return drawn
