@@ -15,7 +15,6 @@ from certbroker.broker.runs import reconcile, take_in
 from certbroker.broker.telling import tell
 from certbroker.config import IssuerSettings, preset
 from certbroker.errors import NothingDone, UsageError
-from certbroker.keys import public_bytes, read_chain
 from certbroker.model import Phase, RevocationReason, Version
 from certbroker.plan import Selection
 
@@ -97,14 +96,11 @@ def _served_by(desk: Desk, version: Version) -> list[str]:
 
 def _with_the_same_key(desk: Desk, chosen: Version) -> list[Version]:
     """What else is compromised: other versions, still valid, whose key is the same."""
-    key = public_bytes(read_chain(chosen.chain_pem)[0].public_key())
     now = desk.world.clock.now()
     return [
         version
         for version in desk.store.versions(chosen.certificate)
-        if version.id != chosen.id
-        and version.lifetime.ends > now
-        and public_bytes(read_chain(version.chain_pem)[0].public_key()) == key
+        if version.id != chosen.id and version.lifetime.ends > now and version.key_id == chosen.key_id
     ]
 
 

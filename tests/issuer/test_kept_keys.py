@@ -12,7 +12,7 @@ import pytest
 from certbroker.config import IssuerSettings
 from certbroker.errors import IssuerUnavailable
 from certbroker.keys import check_pair
-from certbroker.model import KeyType, Version
+from certbroker.model import KeyType, RevocationReason, Version
 from certbroker.sandbox.ca import SandboxCA
 from certbroker.testkit.simulator import Fault, Response, SimulatorTransport
 from tests.clock import TestClock
@@ -71,7 +71,7 @@ def test_the_count_goes_on_though_old_versions_are_forgotten(scene: Scene) -> No
 def test_the_key_of_a_revoked_version_is_not_kept_whoever_asks(scene: Scene) -> None:
     first = scene.one()
     second = scene.one(first)
-    scene.at.store.revoked(first.id, scene.at.world.clock.now())
+    scene.at.store.revoked(first.id, scene.at.world.clock.now(), RevocationReason.UNSPECIFIED)
     assert scene.one(second).key_id not in {first.key_id, second.key_id}
 
 
@@ -84,7 +84,7 @@ def test_an_order_left_behind_with_a_key_that_was_revoked_since_is_given_up(scen
     with pytest.raises(IssuerUnavailable):
         scene.one(first)
     scene.ca.faults.clear()
-    scene.at.store.revoked(first.id, scene.at.world.clock.now())
+    scene.at.store.revoked(first.id, scene.at.world.clock.now(), RevocationReason.UNSPECIFIED)
     assert scene.one(first).key_id != first.key_id
     assert [row.error for row in map(scene.at.store.order, (1, 2, 3)) if row and row.state == "failed"] == [
         "its key was revoked meanwhile"

@@ -190,3 +190,19 @@ def test_a_version_that_is_none_is_told(place: Town, version: str) -> None:
 def test_what_has_ended_is_not_revoked(place: Town) -> None:
     place.later(days=91)
     assert "nothing to revoke" in place.run("revoke", "main", "--yes", ends=2).err
+
+
+def test_every_version_with_the_same_key_is_compromised_with_it_and_that_key_never_comes_back(place: Town) -> None:
+    place.edit("[certificate.main]", '[certificate.main]\nkey_policy = "reuse"')
+    place.run("issue", "main")
+    place.later(minutes=10)
+    assert key_of(versions(place)["v1"]) == key_of(versions(place)["v2"])
+    place.run("revoke", "main", *COMPROMISE, "--yes")
+    known = versions(place)
+    assert known["v1"].compromised
+    assert known["v2"].compromised
+    assert all(issued.revoked_at is not None for issued in place.ca.issued[:2])
+    assert key_of(known["v3"]) != key_of(known["v2"])
+    place.later(minutes=10)
+    place.run("issue", "main")
+    assert key_of(versions(place)["v4"]) == key_of(known["v3"])
