@@ -6,7 +6,7 @@ All times are aware UTC datetimes. Fingerprints are the SHA-256 of the leaf's DE
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -37,6 +37,7 @@ class Method(StrEnum):
 
     DNS_01 = "dns-01"
     DNS_ACCOUNT_01 = "dns-account-01"
+    HTTP_01 = "http-01"
 
 
 class RevocationReason(StrEnum):
@@ -369,6 +370,11 @@ def covers(pattern: str, name: str) -> bool:
     return (
         pattern.startswith("*.") and "." in name and name.split(".", 1)[1] == pattern[2:] and not name.startswith("*.")
     )
+
+
+def within(name: str, zones: Sequence[str]) -> str | None:
+    """The longest of `zones` that holds `name`, on label boundaries."""
+    return max((zone for zone in zones if name == zone or name.endswith("." + zone)), key=len, default=None)
 
 
 def base_name(name: str) -> str:

@@ -93,6 +93,27 @@ class Provider(Protocol):
 
 
 @runtime_checkable
+class AnswersHttp01(Protocol):
+    """A provider that can answer a CA's http-01 question (RFC 8555 section 8.3) at port 80 of the names it serves.
+
+    `name` is a DNS name or an IP address. The answer is the key authorization, as `application/octet-stream` or plain text, at
+    `/.well-known/acme-challenge/TOKEN`; the core has checked that `token` is one harmless segment of a path.
+    """
+
+    def can_answer_http01(self) -> None:
+        """Raises ProviderError if its settings or rights do not let it. Changes nothing."""
+        ...
+
+    def answer_http01(self, name: str, token: str, key_authorization: str) -> None:
+        """Answer from now on. Twice equals once."""
+        ...
+
+    def forget_http01(self, name: str, token: str, key_authorization: str) -> None:
+        """Stop. Already gone is fine; an answer with another content is not ours and stays."""
+        ...
+
+
+@runtime_checkable
 class ChecksCredentials(Protocol):
     """A provider that can say who we are and what we may do, without changing anything (unless `write`)."""
 

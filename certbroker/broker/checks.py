@@ -13,6 +13,7 @@ from typing import Final
 from certbroker import events
 from certbroker.broker.desk import Desk
 from certbroker.broker.report import Line, State, day, minute, served_now
+from certbroker.challenges import Means
 from certbroker.deploy import verify
 from certbroker.errors import (
     CertbrokerError,
@@ -25,7 +26,7 @@ from certbroker.errors import (
     UsageError,
     VaultError,
 )
-from certbroker.model import Assignment, Certificate, Phase, Standing, Version, base_name
+from certbroker.model import Assignment, Certificate, Method, Phase, Standing, Version, base_name
 from certbroker.probe import Roots, Verdict
 from certbroker.provider import ChecksCredentials
 from certbroker.store import DueRow, FindingState
@@ -240,14 +241,21 @@ def _dns(desk: Desk, certificate: Certificate) -> Finding:
         return Finding(State.WARN, "dns", certificate.name, "where its proofs stand is known once there is an account")
     for name, each in dict.fromkeys(places):
         try:
-            landing = desk.challenges().locate(name, each)
+            landings.add(_place(desk, name, each))
         except NothingDone as error:
             return Finding(State.FAIL, "dns", certificate.name, error.what, error.hint or "", now)
         except ProviderError as error:
             state = State.WARN if isinstance(error, Unavailable) else State.FAIL
             return Finding(state, "dns", certificate.name, error.what, error.hint or "", now)
-        landings.add(f"{landing.zone} by {landing.solver}")
-    return Finding(State.OK, "dns", certificate.name, f"proven in {', '.join(sorted(landings))}")
+    return Finding(State.OK, "dns", certificate.name, f"proven {', '.join(sorted(landings))}")
+
+
+def _place(desk: Desk, name: str, means: Means) -> str:
+    """Where a proof of `name` stands and who puts it there, in words."""
+    if means.method is Method.HTTP_01:
+        return f"http-01 by {desk.challenges().answering(name)}"  # its own line says whether it can
+    landing = desk.challenges().locate(name, means)
+    return f"in {landing.zone} by {landing.solver}"
 
 
 def _caa(desk: Desk, certificate: Certificate) -> Iterator[Finding]:

@@ -76,6 +76,8 @@ class Desk:
                     world=self.world,
                     resolve=self.resolve,
                     deadline=self.deadline,
+                    folder=self.config.folder,
+                    provider=lambda name: self.target(name).provider,
                 )
             return self._challenges
 
@@ -100,7 +102,7 @@ class Desk:
 
     def means(self, certificate: Certificate, issuer: str) -> Means:
         """How its names are proven to that issuer; the account is filled in where it matters and is known."""
-        if certificate.challenge is Method.DNS_01:
+        if certificate.challenge in (Method.DNS_01, Method.HTTP_01):
             return Means.of(certificate)
         account = self.store.account(issuer, self.config.issuers[issuer].directory)
         return Means.of(certificate, account.uri if account else None)

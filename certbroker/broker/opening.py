@@ -26,6 +26,7 @@ def read_config(world: World, option: str | None) -> Config:
         solver_settings=challenges.solver_settings,
         provider_types=registry.provider_types(),
         solver_types=challenges.solver_types(),
+        solver_puts=challenges.solver_puts,
         key_types_of=_key_types,
     )
 

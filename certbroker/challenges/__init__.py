@@ -1,4 +1,4 @@
-"""Proofs of control in DNS: find where a TXT must be, publish it, wait until the world can see it, remove it again.
+"""Proofs of control: find where the CA will look, put the proof there, wait until the world can see it, remove it again.
 
 The solver of a name is chosen by the zone in which the TXT finally lands, after CNAMEs. All records of a run are published
 first and then waited for once. The journal is written before every effect, so a clean-up after a crash needs no memory.
@@ -10,15 +10,18 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from certbroker.challenges.kinds import SOLVERS, solver_class, solver_settings, solver_types
+from certbroker.challenges.http_solver import HttpSolver, token_of
+from certbroker.challenges.kinds import IN_DNS, SOLVERS, solver_puts, solver_settings, solver_types
 from certbroker.challenges.means import PLAIN, Means
-from certbroker.challenges.records import Journal, Landing, Placed, Row, Txt
+from certbroker.challenges.opened import Opened
+from certbroker.challenges.records import HttpAnswer, Journal, Kind, Landing, Placed, Purpose, Row, Txt
 from certbroker.challenges.solver import ADOPTED, Solver, SolverContext, Spreads
-from certbroker.errors import CertbrokerError, CredentialsRejected, NothingDone, UsageError
+from certbroker.errors import CertbrokerError, NothingDone
 from certbroker.events import Checked, Emit, ProofPublished, ProofRemoved
-from certbroker.model import NAME, Method, Traits, base_name
+from certbroker.model import NAME, Method, base_name
 from certbroker.secret import Secret, SecretRef
 from certbroker.world import World
 
@@ -28,11 +31,12 @@ if TYPE_CHECKING:
     from certbroker.challenges.lookup import Lookup, Server
     from certbroker.challenges.propagation import Wanted
     from certbroker.config import NetworkSettings, SolverSettings
-    from certbroker.session import Session
 
 __all__ = [
+    "IN_DNS",
     "SOLVERS",
     "Challenges",
+    "HttpAnswer",
     "Journal",
     "Landing",
     "Means",
@@ -41,6 +45,7 @@ __all__ = [
     "Solver",
     "SolverContext",
     "Txt",
+    "solver_puts",
     "solver_settings",
     "solver_types",
 ]
@@ -54,6 +59,8 @@ class Challenges:
 
     Args:
         deadline: `world.clock.monotonic()` seconds after which nothing is started any more.
+        folder: where relative paths of solvers begin; else where we were started.
+        provider: the opened provider of a target, for solvers that hand their answer to one; None if there is no such target.
     """
 
     def __init__(
@@ -64,17 +71,26 @@ class Challenges:
         world: World,
         resolve: Callable[[SecretRef], Secret],
         deadline: float,
+        folder: Path | None = None,
+        provider: Callable[[str], object] = lambda target: None,
     ) -> None:
         self._settings = dict(solvers)
         self._network = network
         self._world = world
-        self._open = resolve
         self._deadline = deadline
         self._lock = threading.RLock()
         self._lookup: Lookup | None = None
-        self._solvers: dict[str, Solver] = {}
         self._locator: Locator | None = None
-        self._names: dict[tuple[str, str], threading.Lock] = {}
+        self._opened = Opened(
+            self._settings,
+            network=network,
+            world=world,
+            folder=folder or world.cwd,
+            resolve=resolve,
+            provider=provider,
+            lookup=lambda: self.lookup,
+            deadline=deadline,
+        )
 
     # ---- where ------------------------------------------------------------------------------------------------------
 
@@ -91,13 +107,37 @@ class Challenges:
             raise NothingDone(f"{name!a} is not a DNS name")
         return self.locator.locate(means.owner(name))
 
+    def answering(self, name: str) -> str:
+        """The solver that answers for `name` over HTTP. Raises NothingDone if there is none."""
+        from certbroker.config import answering
+
+        found = answering(name, self._settings.values())
+        if found is None:
+            raise NothingDone(
+                f"no solver answers for {name} over HTTP", hint="add a [solver.NAME] of type http-server or webroot"
+            )
+        return found.name
+
+    def prepare(self, name: str, means: Means) -> None:
+        """Whether a proof for `name` can be put where the CA will look; nothing is put anywhere yet.
+
+        Raises:
+            NothingDone: somebody else holds the place, or no solver serves it; says whose and what to do.
+            ProviderError: DNS or a solver's own service does not answer or refuses us.
+        """
+        if means.method is Method.HTTP_01:
+            self._opened.over_http(self.answering(name)).check()
+        else:
+            self.locate(name, means)
+
     @property
     def locator(self) -> Locator:
         with self._lock:
             if self._locator is None:
                 from certbroker.challenges.locate import Locator
 
-                self._locator = Locator(self._settings, lookup=self.lookup, solver=self.solver)
+                in_dns = {name: settings for name, settings in self._settings.items() if settings.puts == "txt"}
+                self._locator = Locator(in_dns, lookup=self.lookup, solver=self._opened.in_dns)
             return self._locator
 
     @property
@@ -115,54 +155,14 @@ class Challenges:
                 )
             return self._lookup
 
-    def solver(self, name: str) -> Solver:
+    def solver(self, name: str) -> Solver | HttpSolver:
         """The solver of that name in the file, opened at first use. Raises LookupError if there is none."""
-        with self._lock:
-            if name not in self._solvers:
-                settings = self._settings[name]
-                context = SolverContext(
-                    name=name,
-                    zones=tuple(settings.zones),
-                    nameservers=tuple(settings.nameservers),
-                    session=self._session,
-                    resolve=self._resolve,
-                    lookup=self.lookup,
-                    clock=self._world.clock,
-                    random=self._world.random,
-                    environ=self._world.environ,
-                    network=self._world.network,
-                    cwd=self._world.cwd,
-                    deadline=self._deadline,
-                )
-                self._solvers[name] = solver_class(settings.type).open(settings.options, context)
-            return self._solvers[name]
-
-    def _resolve(self, reference: SecretRef) -> Secret:
-        """A secret that cannot be had is this solver's trouble, told in its own family of errors."""
-        try:
-            return self._open(reference)
-        except UsageError as error:
-            raise CredentialsRejected(error.what, hint=error.hint) from None
-
-    def _session(
-        self, *, service: str, base: str, authorize: Callable[[], Mapping[str, Secret]], traits: Traits
-    ) -> Session:
-        from certbroker.session import Pace, Session, Transport
-
-        return Session(
-            service=service,
-            base=base,
-            transport=Transport(self._world.network, self._network.connect_to),
-            clock=self._world.clock,
-            deadline=self._deadline,
-            pace=Pace(self._world.clock, traits.calls_per_second, traits.burst),
-            authorize=authorize,
-        )
+        return self._opened.any(name)
 
     # ---- publish ----------------------------------------------------------------------------------------------------
 
-    def publish(self, records: Sequence[Txt], journal: Journal, emit: Emit) -> list[Placed]:
-        """Write all of them, several at a time. Raises the first error once all were tried; the journal has the rest."""
+    def publish(self, records: Sequence[Txt | HttpAnswer], journal: Journal, emit: Emit) -> list[Placed]:
+        """Put all of them there, several at a time. Raises the first error once all were tried; the journal has the rest."""
         placed = []
         for outcome in self.publish_each(records, journal, emit):
             if isinstance(outcome, CertbrokerError):
@@ -170,39 +170,41 @@ class Challenges:
             placed.append(outcome)
         return placed
 
-    def publish_each(self, records: Sequence[Txt], journal: Journal, emit: Emit) -> list[Placed | CertbrokerError]:
+    def publish_each(
+        self, records: Sequence[Txt | HttpAnswer], journal: Journal, emit: Emit
+    ) -> list[Placed | CertbrokerError]:
         """As `publish`, with one outcome for each record, in their order: one bad zone does not hold up the others."""
         outcomes: dict[int, Placed | CertbrokerError] = {}
         known = {
-            (row.purpose, row.order_id, row.certificate, row.target, row.solver, row.name, row.value): Placed.of(row)
-            for purpose in sorted({record.purpose for record in records})
+            _key(row): Placed.of(row)
+            for purpose in sorted({_purpose(record) for record in records})
             for row in journal.unremoved(purpose)
         }
         planned: dict[int, Placed] = {}
-        for index, txt in enumerate(records):
+        for index, record in enumerate(records):
             try:
-                at = self.locator.locate(txt.name)
-                key = (txt.purpose, txt.order_id, txt.certificate, txt.target, at.solver, at.name, txt.value)
-                if key not in known:
-                    known[key] = Placed.of(
+                wanted = self._row(record)
+                if _key(wanted) not in known:
+                    known[_key(wanted)] = Placed.of(
                         journal.plan_record(
-                            txt.purpose,
-                            order_id=txt.order_id,
-                            certificate=txt.certificate,
-                            target=txt.target,
-                            solver=at.solver,
-                            zone=at.zone,
-                            name=at.name,
-                            value=txt.value,
+                            _purpose(record),
+                            kind=wanted.kind,
+                            order_id=wanted.order_id,
+                            certificate=wanted.certificate,
+                            target=wanted.target,
+                            solver=wanted.solver,
+                            zone=wanted.zone,
+                            name=wanted.name,
+                            value=wanted.value,
                         )
                     )
-                    planned[index] = replace(known[key], state="new")
+                    planned[index] = replace(known[_key(wanted)], state="new")
                 else:
-                    planned[index] = known[key]
+                    planned[index] = known[_key(wanted)]
             except CertbrokerError as error:
                 outcomes[index] = error
         with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
-            tasks = {pool.submit(self._present, row): index for index, row in planned.items()}
+            tasks = {pool.submit(self._opened.present, row): index for index, row in planned.items()}
             for task in as_completed(tasks):
                 index = tasks[task]
                 try:
@@ -213,9 +215,29 @@ class Challenges:
                 outcomes[index] = self._note_present(planned[index], handle, journal, emit)
         return [outcomes[index] for index in range(len(records))]
 
-    def _present(self, row: Placed) -> str:
-        with self._one_at_a_time(row):
-            return self.solver(row.solver).present(row.zone, row.name, row.value)
+    def _row(self, record: Txt | HttpAnswer) -> Placed:
+        """As the journal is to have it. Raises NothingDone or ProviderError if nobody can put it there."""
+        if isinstance(record, HttpAnswer):
+            token_of(record.value)
+            solver, zone, name, target = self.answering(record.name), "", record.name, None
+        else:
+            at = self.locator.locate(record.name)
+            solver, zone, name, target = at.solver, at.zone, at.name, record.target
+        kind: Kind = "http" if isinstance(record, HttpAnswer) else "txt"
+        return Placed(
+            id=0,
+            purpose=_purpose(record),
+            kind=kind,
+            order_id=record.order_id,
+            certificate=record.certificate,
+            target=target,
+            solver=solver,
+            zone=zone,
+            name=name,
+            value=record.value,
+            handle=None,
+            state="new",
+        )
 
     def _note_present(self, row: Placed, handle: str, journal: Journal, emit: Emit) -> Placed:
         """A value that an earlier run wrote is found standing: it is ours all the same, the journal says so."""
@@ -232,11 +254,6 @@ class Challenges:
         journal.record_present(row.id, kept, events=(event,))
         emit(event)
         return replace(row, handle=kept, state="present")
-
-    def _one_at_a_time(self, row: Row) -> threading.Lock:
-        """Services that write a whole set at a name lose a value when two writers meet there."""
-        with self._lock:
-            return self._names.setdefault((row.solver, row.name), threading.Lock())
 
     # ---- wait -------------------------------------------------------------------------------------------------------
 
@@ -261,6 +278,8 @@ class Challenges:
         wanted: list[Wanted] = []
         errors: dict[int, CertbrokerError] = {}
         for row in rows:
+            if row.kind == "http":
+                continue  # it stands at once; whether the CA finds it is not to be seen from here
             try:
                 servers = self._servers(row)
                 wanted.append(propagation.Wanted(row.id, row.name, row.value, servers, self._spread(row)))
@@ -277,7 +296,7 @@ class Challenges:
         return self.lookup.named(settings.nameservers) if settings.nameservers else self.lookup.servers(row.zone)
 
     def _spread(self, row: Row) -> Callable[[], bool | None]:
-        solver = self.solver(row.solver)
+        solver = self._opened.in_dns(row.solver)
         handle = row.handle
         if not isinstance(solver, Spreads) or handle is None:
             return lambda: None
@@ -296,7 +315,8 @@ class Challenges:
                 now = self._world.clock.now()
                 if error is not None:
                     failed.append((row, error))
-                    what = f"TXT {row.name} stays for now: {error.what}"
+                    thing = "the answer for" if row.kind == "http" else "TXT"
+                    what = f"{thing} {row.name} stays for now: {error.what}"
                     emit(Checked(at=now, subject=f"solver {row.solver}", state="warn", what=what, **about))
                 elif _adopted(row):
                     journal.record_removed(row.id)
@@ -309,11 +329,8 @@ class Challenges:
     def _clean_up(self, row: Row) -> CertbrokerError | None:
         if _adopted(row):
             return None
-        if row.solver not in self._settings:
-            return _gone(row)
         try:
-            with self._one_at_a_time(row):
-                self.solver(row.solver).clean_up(row.zone, row.name, row.value, row.handle)
+            self._opened.clean_up(row)
         except CertbrokerError as error:
             return error
         return None
@@ -343,3 +360,12 @@ def _adopted(row: Row) -> bool:
 
 def _gone(row: Row) -> NothingDone:
     return NothingDone(f"the file has no solver {row.solver} any more")
+
+
+def _purpose(record: Txt | HttpAnswer) -> Purpose:
+    return "challenge" if isinstance(record, HttpAnswer) else record.purpose
+
+
+def _key(row: Row) -> tuple[object, ...]:
+    """What makes two rows the same."""
+    return (row.purpose, row.kind, row.order_id, row.certificate, row.target, row.solver, row.name, row.value)

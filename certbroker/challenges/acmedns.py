@@ -27,6 +27,7 @@ from typing import Any, ClassVar, Final, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from certbroker.challenges.solver import ADOPTED, SolverContext, safe_url
+from certbroker.config import Puts
 from certbroker.errors import CertbrokerError, CredentialsRejected, Missing, Misunderstood, Rejected, Unavailable
 from certbroker.model import Standing, Traits
 from certbroker.secret import Secret, SecretRef, expand
@@ -79,6 +80,7 @@ class AcmeDnsSolver:
     """Serves exactly the names it is registered for."""
 
     settings: ClassVar[type[BaseModel]] = AcmeDnsSettings
+    puts: ClassVar[Puts] = "txt"
     walks: ClassVar[bool] = False
 
     def __init__(self, settings: AcmeDnsSettings, context: SolverContext) -> None:

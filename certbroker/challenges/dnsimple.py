@@ -17,9 +17,10 @@ from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from certbroker.challenges.solver import ADOPTED, TTL, SolverContext, relative, safe_url, try_writing, within
+from certbroker.challenges.solver import ADOPTED, TTL, SolverContext, relative, safe_url, try_writing
+from certbroker.config import Puts
 from certbroker.errors import CredentialsRejected, Missing, Misunderstood, ProviderError, Rejected
-from certbroker.model import JsonObject, Standing, Traits
+from certbroker.model import JsonObject, Standing, Traits, within
 from certbroker.secret import Secret, SecretRef
 from certbroker.session import Answer, Session
 
@@ -52,6 +53,7 @@ class DnsimpleSolver:
     """One instance, one run: it lists accounts and zones once."""
 
     settings: ClassVar[type[BaseModel]] = DnsimpleSettings
+    puts: ClassVar[Puts] = "txt"
     walks: ClassVar[bool] = False
 
     def __init__(self, settings: DnsimpleSettings, context: SolverContext) -> None:

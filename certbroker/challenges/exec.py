@@ -28,9 +28,10 @@ from typing import Any, ClassVar, Final, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from certbroker.challenges import child
-from certbroker.challenges.solver import SolverContext, try_writing, within
+from certbroker.challenges.solver import SolverContext, try_writing
+from certbroker.config import Puts
 from certbroker.errors import Rejected
-from certbroker.model import Standing
+from certbroker.model import Standing, within
 from certbroker.secret import Secret, SecretRef, expand
 
 CHALLENGE: Final = "_acme-challenge."
@@ -72,6 +73,7 @@ class ExecSolver:
     """One call at a time: hooks were written for clients that work so."""
 
     settings: ClassVar[type[BaseModel]] = ExecSettings
+    puts: ClassVar[Puts] = "txt"
     walks: ClassVar[bool] = True
 
     def __init__(self, settings: ExecSettings, context: SolverContext) -> None:

@@ -24,9 +24,10 @@ from typing import Any, ClassVar, Final, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from certbroker.challenges import child
-from certbroker.challenges.solver import TTL, SolverContext, try_writing, within
+from certbroker.challenges.solver import TTL, SolverContext, try_writing
+from certbroker.config import Puts
 from certbroker.errors import CredentialsRejected, Missing, Misunderstood, ProviderError, Rejected, Unavailable
-from certbroker.model import Standing
+from certbroker.model import Standing, within
 from certbroker.secret import SecretRef
 
 CALL_SECONDS: Final = 60.0
@@ -65,6 +66,7 @@ class LexiconSolver:
     """One child for each call; calls for one name never overlap: some services write the whole set at once."""
 
     settings: ClassVar[type[BaseModel]] = LexiconSettings
+    puts: ClassVar[Puts] = "txt"
     walks: ClassVar[bool] = True
 
     def __init__(self, settings: LexiconSettings, context: SolverContext) -> None:

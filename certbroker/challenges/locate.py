@@ -11,12 +11,12 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from certbroker.challenges import holders
-from certbroker.challenges.kinds import solver_class
+from certbroker.challenges.kinds import walks
 from certbroker.challenges.lookup import Lookup
 from certbroker.challenges.records import Landing
-from certbroker.challenges.solver import Solver, within
+from certbroker.challenges.solver import Solver
 from certbroker.errors import NothingDone, ProviderError, Unavailable
-from certbroker.model import NAME
+from certbroker.model import NAME, within
 
 if TYPE_CHECKING:
     from certbroker.config import SolverSettings
@@ -89,7 +89,7 @@ class Locator:
         claims: list[tuple[str, str]] = []
         errors: list[ProviderError] = []
         for solver, settings in self._settings.items():
-            if settings.zones or solver_class(settings.type).walks:
+            if settings.zones or walks(settings.type):
                 continue
             try:
                 zone = self._solver(solver).zone_for(name)
@@ -132,7 +132,7 @@ class Locator:
         """No service knows the name: a solver without zones of its own takes the zone that the SOA walk finds."""
         zone = self._lookup.zone_of(end)
         lands = f"{asked} is a CNAME to {end}, in the zone {zone}" if end != asked else f"{asked} is in the zone {zone}"
-        walkers = [name for name, s in self._settings.items() if not s.zones and solver_class(s.type).walks]
+        walkers = [name for name, s in self._settings.items() if not s.zones and walks(s.type)]
         if not walkers:
             raise NothingDone(
                 f"{lands}, and no configured solver serves that zone",

@@ -1,4 +1,4 @@
-"""TXT records as we plan and write them, and the journal that knows of each before it exists."""
+"""Proofs as we plan and put them, in DNS or over HTTP, and the journal that knows of each before it exists."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 from certbroker.events import Event
 
 Purpose = Literal["challenge", "ownership"]
+Kind = Literal["txt", "http"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +34,25 @@ class Txt:
     value: str
 
 
+@dataclass(frozen=True, slots=True)
+class HttpAnswer:
+    """One key authorization to answer with over HTTP. `name` is the DNS name or IP address that is proven."""
+
+    certificate: str
+    order_id: int | None
+    name: str
+    value: str
+
+
 class Row(Protocol):
-    """One row of the journal: a value we wrote or were about to write."""
+    """One row of the journal: a value we put or were about to put. `zone` is empty for an answer over HTTP."""
 
     @property
     def id(self) -> int: ...
     @property
     def purpose(self) -> str: ...
+    @property
+    def kind(self) -> Kind: ...
     @property
     def order_id(self) -> int | None: ...
     @property
@@ -66,6 +79,7 @@ class Placed:
 
     id: int
     purpose: str
+    kind: Kind
     order_id: int | None
     certificate: str
     target: str | None
@@ -81,6 +95,7 @@ class Placed:
         return cls(
             row.id,
             row.purpose,
+            row.kind,
             row.order_id,
             row.certificate,
             row.target,
@@ -100,6 +115,7 @@ class Journal(Protocol):
         self,
         purpose: Purpose,
         *,
+        kind: Kind = "txt",
         order_id: int | None,
         certificate: str,
         target: str | None,

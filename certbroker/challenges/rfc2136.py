@@ -27,9 +27,10 @@ from dns.rdatatype import RdataType
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from certbroker.challenges.lookup import Server, said_by, split
-from certbroker.challenges.solver import TTL, SolverContext, relative, try_writing, within
+from certbroker.challenges.solver import TTL, SolverContext, relative, try_writing
+from certbroker.config import Puts
 from certbroker.errors import CredentialsRejected, Missing, ProviderError, Rejected, Unavailable
-from certbroker.model import Standing
+from certbroker.model import Standing, within
 from certbroker.secret import SecretRef
 
 UPDATE_SECONDS: Final = 10.0
@@ -74,6 +75,7 @@ class Rfc2136Solver:
     """Adds and deletes single values; the server keeps the set."""
 
     settings: ClassVar[type[BaseModel]] = Rfc2136Settings
+    puts: ClassVar[Puts] = "txt"
     walks: ClassVar[bool] = False
 
     def __init__(self, settings: Rfc2136Settings, context: SolverContext) -> None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from certbroker.challenges.lookup import Lookup
+    from certbroker.config import Puts
 
 ADOPTED: Final = "adopted"
 """A handle that begins so says: the value stood there before us, so it is not ours to remove."""
@@ -50,8 +51,11 @@ class SolverContext:
     environ: Mapping[str, str]
     network: Network
     cwd: Path
+    """Where relative paths begin: the folder of the file."""
     deadline: float
     """`clock.monotonic()` seconds after which nothing is started any more."""
+    provider: Callable[[str], object] = lambda target: None
+    """The opened provider of a target in the file; None if there is none of that name."""
 
     def seconds(self, most: float, service: str) -> float:
         """How long a call may take: `most`, or what is left. Raises Unavailable at the deadline."""
@@ -64,6 +68,8 @@ class SolverContext:
 class Solver(Protocol):
     """One configured `[solver.NAME]`. Thread-safe; one run, one instance."""
 
+    puts: ClassVar[Puts]
+    """ "txt"."""
     settings: ClassVar[type[BaseModel]]
     """Its own settings model; the core validates the table `[solver.NAME]` (its own keys taken out) with it."""
     walks: ClassVar[bool]
@@ -110,11 +116,6 @@ def relative(name: str, zone: str) -> str:
     if not name.endswith("." + zone):
         raise Rejected(f"{name} is not in the zone {zone}")
     return name[: -len(zone) - 1]
-
-
-def within(name: str, zones: tuple[str, ...]) -> str | None:
-    """The longest of `zones` that holds `name`, on label boundaries."""
-    return max((zone for zone in zones if name == zone or name.endswith("." + zone)), key=len, default=None)
 
 
 def safe_url(value: str) -> str:

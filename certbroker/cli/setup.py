@@ -14,6 +14,8 @@ from certbroker.errors import CertbrokerError, UsageError
 from certbroker.world import World
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from certbroker.config import Config
 
 
@@ -102,9 +104,12 @@ def _write_files(
     for line in seen.lines:
         paper.line(f" looked  {line}")
     kinds = list(solvers) or ([seen.solver] if seen.solver else [])
-    proofs = [
-        choice(s, kind="solver", settings_of=challenges.solver_settings, types=challenges.solver_types()) for s in kinds
-    ]
+
+    def settings_of(kind: str) -> type[BaseModel] | None:
+        """What it writes proves by dns-01."""
+        return challenges.solver_settings(kind) if kind in challenges.IN_DNS else None
+
+    proofs = [choice(s, kind="solver", settings_of=settings_of, types=tuple(challenges.IN_DNS)) for s in kinds]
     written = render(
         Start(
             names=wanted,
@@ -114,7 +119,7 @@ def _write_files(
             keys=common_keys([registry.provider_key_types(c.kind) for c in chosen]),
             agree_to_terms=agree_to_terms,
             issuers=tuple(dict.fromkeys(issuers)) or ("letsencrypt",),
-            solver_types=challenges.solver_types(),
+            solver_types=tuple(challenges.IN_DNS),
         )
     )
     path = home_path(world, option or "certbroker.toml")

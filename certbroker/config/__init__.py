@@ -11,10 +11,13 @@ from certbroker.config.settings import (
     Config,
     IssuerSettings,
     NetworkSettings,
+    Puts,
     SecretUse,
     SolverSettings,
+    TargetName,
     TargetSettings,
 )
+from certbroker.config.solvers import answering
 
 __all__ = [
     "PRESETS",
@@ -23,9 +26,12 @@ __all__ = [
     "IssuerSettings",
     "NetworkSettings",
     "Preset",
+    "Puts",
     "SecretUse",
     "SolverSettings",
+    "TargetName",
     "TargetSettings",
+    "answering",
     "binding_source",
     "candidates_exist",
     "config_folder",

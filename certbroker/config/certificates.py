@@ -9,6 +9,7 @@ from certbroker.config.issuers import LETSENCRYPT, LETSENCRYPT_STAGING, preset
 from certbroker.config.lines import Lines
 from certbroker.config.names import dns_name
 from certbroker.config.problems import Problems
+from certbroker.config.proofs import Proofs
 from certbroker.config.settings import IssuerSettings, TargetSettings
 from certbroker.config.tables import CertificateTable, DefaultsTable
 from certbroker.config.words import listed, nearest, quoted, unknown
@@ -36,6 +37,7 @@ class Certificates:
         key_types_of: Callable[[str], tuple[KeyType, ...]],
         defaults: DefaultsTable,
         broken_defaults: Collection[str],
+        proofs: Proofs,
     ) -> None:
         """`named_*` are all names that may be referred to, also those whose own table has a mistake (told there).
 
@@ -50,6 +52,7 @@ class Certificates:
         self._named_targets = named_targets
         self._defaults = defaults
         self._broken_defaults = broken_defaults
+        self._proofs = proofs
         self._accepted = {target.name: key_types_of(target.type) for target in targets.values()}
         self._serving: dict[tuple[str, str], str] = {}
         self._presets: dict[str, IssuerSettings] = {}
@@ -117,6 +120,8 @@ class Certificates:
             return
         self._overlaps(path, names, issuers)
         assignments = self._assignments(name, path, table, names, keys, entry)
+        challenge = table.challenge or self._defaults.challenge or Method.DNS_01
+        self._proofs.check(path, challenge, names)
         self.found[name] = Certificate(
             name=name,
             names=names,
@@ -124,7 +129,7 @@ class Certificates:
             issuers=issuers,
             assignments=assignments,
             line=line,
-            challenge=table.challenge or self._defaults.challenge or Method.DNS_01,
+            challenge=challenge,
             key_policy=table.key_policy or self._defaults.key_policy or KeyPolicy(),
         )
 

@@ -18,14 +18,17 @@ from certbroker.config.certificates import Certificates
 from certbroker.config.issuers import PRESETS, issuer_settings
 from certbroker.config.lines import Lines
 from certbroker.config.problems import Problems
+from certbroker.config.proofs import Proofs
 from certbroker.config.settings import (
     Config,
     IssuerSettings,
     NetworkSettings,
+    Puts,
     SolverSettings,
     TargetSettings,
     anchored,
     anchored_reference,
+    named_targets,
     placing,
 )
 from certbroker.config.words import closest, listed, unknown, unknown_key
@@ -56,6 +59,7 @@ def load(
     solver_settings: SettingsOf,
     provider_types: Collection[str],
     solver_types: Collection[str],
+    solver_puts: Callable[[str], Puts],
     key_types_of: Callable[[str], tuple[KeyType, ...]],
     environ: Mapping[str, str] | None = None,
 ) -> Config:
@@ -68,6 +72,7 @@ def load(
         solver_settings: the same for solvers.
         provider_types: all installed, for "did you mean".
         solver_types: all there are.
+        solver_puts: what a solver of that type puts.
         key_types_of: what a provider type accepts.
         environ: if given, `~` in the file's paths is its HOME; else `~` stays for `Config.place` and `SecretRef.resolve`.
 
@@ -83,7 +88,7 @@ def load(
         Path(path).absolute(),
         shown,
         hashlib.sha256(raw + b"\0" + __version__.encode()).hexdigest(),
-        _Kinds(provider_settings, provider_types, solver_settings, solver_types, key_types_of),
+        _Kinds(provider_settings, provider_types, solver_settings, solver_types, solver_puts, key_types_of),
     )
     if reader.problems:
         raise ConfigError(shown, reader.problems.all(), hint="certbroker config check tells whether all are mended")
@@ -130,6 +135,7 @@ class _Kinds:
     provider_types: Collection[str]
     solver_settings: SettingsOf
     solver_types: Collection[str]
+    solver_puts: Callable[[str], Puts]
     key_types_of: Callable[[str], tuple[KeyType, ...]]
 
 
@@ -165,6 +171,12 @@ class _Reader:
             key_types_of=kinds.key_types_of,
             defaults=defaults,
             broken_defaults=broken,
+            proofs=Proofs(
+                self.problems,
+                solvers,
+                whole=set(solvers) == set(self.document.get("solver", {})),
+                over_http=[kind for kind in kinds.solver_types if kinds.solver_puts(kind) == "http"],
+            ),
         )
         for name, table in self._tables("certificate").items():
             parsed, broken = self._table(("certificate", name), table, tables.CertificateTable)
@@ -247,7 +259,7 @@ class _Reader:
 
     def _solvers(self, kinds: _Kinds) -> dict[str, SolverSettings]:
         found: dict[str, SolverSettings] = {}
-        zones: dict[str, str] = {}
+        zones: dict[tuple[Puts, str], str] = {}
         for name, table in self._tables("solver").items():
             path = ("solver", name)
             parsed, options = self._kind(
@@ -255,17 +267,23 @@ class _Reader:
             )
             if parsed is None or options is None:
                 continue
+            puts = kinds.solver_puts(parsed.type)
             for zone in parsed.zones:
                 if zone.startswith("*."):
                     self.problems.add((*path, "zones"), f"{zone} is a wildcard, not a zone")
-                if zones.setdefault(zone, name) != name:
-                    self.problems.add((*path, "zones"), f"{zone} is also a zone of solver {zones[zone]}")
+                if (other := zones.setdefault((puts, zone), name)) != name:
+                    self.problems.add((*path, "zones"), f"{zone} is also a zone of solver {other}")
+            for key, target in named_targets(options):
+                if target not in self._tables("target", quiet=True):
+                    known = self._tables("target", quiet=True)
+                    self.problems.add((*path, *key.split(".")), unknown("target", target, known))
             found[name] = SolverSettings(
                 name=name,
                 type=parsed.type,
                 options=options,
                 zones=tuple(parsed.zones),
                 nameservers=tuple(parsed.nameservers),
+                puts=puts,
                 line=self.lines.at(path),
                 lines=self.lines.below(path),
             )

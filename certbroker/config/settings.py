@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from certbroker.limits import Published
 from certbroker.model import Certificate, Edge
@@ -55,9 +55,25 @@ class IssuerSettings:
     """Where each of its own options stands, by dotted path."""
 
 
+Puts = Literal["txt", "http"]
+"""What a solver puts where the CA looks: a TXT record, or an answer over HTTP."""
+
+
+class TargetName(str):
+    """A setting that names a target of the file; that it is there is checked when the file is read."""
+
+    __slots__ = ()
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        from pydantic_core import core_schema
+
+        return core_schema.no_info_after_validator_function(cls, core_schema.str_schema(min_length=1))
+
+
 @dataclass(frozen=True, slots=True)
 class SolverSettings:
-    """One account at a DNS service."""
+    """Who puts a proof there: an account at a DNS service, a program, a web server."""
 
     name: str
     type: str
@@ -67,6 +83,7 @@ class SolverSettings:
     """Used for these zones only; empty: for every zone it holds."""
     nameservers: tuple[str, ...] = ()
     """"host:port": where to look for our records instead of the zone's own servers."""
+    puts: Puts = "txt"
     line: int | None = None
     lines: Mapping[str, int] = field(default_factory=dict)
     """Where each of its own options stands, by dotted path."""
@@ -191,6 +208,14 @@ def references(value: object, path: str = "") -> Iterator[tuple[str, SecretRef]]
         yield path, value
     for key, inner in members(value):
         yield from references(inner, f"{path}.{key}" if path else str(key))
+
+
+def named_targets(value: object, path: str = "") -> Iterator[tuple[str, TargetName]]:
+    """Every target that a settings model names, with its dotted path."""
+    if isinstance(value, TargetName):
+        yield path, value
+    for key, inner in members(value):
+        yield from named_targets(inner, f"{path}.{key}" if path else str(key))
 
 
 def members(value: object) -> list[tuple[str | int, object]]:

@@ -19,14 +19,14 @@ from certbroker.issuer.messages import Authorization, Challenge, Order
 from certbroker.issuer.problem import HINTS, Problem, rate_limited
 from certbroker.issuer.request import OrderRequest, Refusal
 from certbroker.issuer.waiting import Pace
-from certbroker.model import Version
+from certbroker.model import Method, Version
 from certbroker.secret import Secret
 from certbroker.store import OrderRow
 
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """One challenge to be met: `value` as TXT at `name`."""
+    """One challenge to be met: `value` as TXT at `name`, or as the answer for `name` over HTTP."""
 
     authorization: Authorization
     challenge: Challenge
@@ -96,8 +96,10 @@ def proof(ca: str, authorization: Authorization, key: JWK, means: Means) -> Proo
         raise IssuanceError(
             f"{ca} gave the {challenge.type} challenge of {authorization.pattern} without a usable token"
         )
-    thumbprint = _base64url(key.thumbprint())
-    value = _base64url(hashlib.sha256(f"{challenge.token}.{thumbprint}".encode()).digest())
+    key_authorization = f"{challenge.token}.{_base64url(key.thumbprint())}"
+    if means.method is Method.HTTP_01:
+        return Proof(authorization, challenge, authorization.name, key_authorization)
+    value = _base64url(hashlib.sha256(key_authorization.encode()).digest())
     return Proof(authorization, challenge, means.owner(authorization.name), value)
 
 
@@ -106,12 +108,13 @@ def explained(ca: str, authorizations: Sequence[Authorization], order: Order) ->
     said = [text for authorization in authorizations for text in authorization.problems()]
     failed = [a.pattern for a in authorizations if a.problems()]
     if failed:
-        problems = [c.error for a in authorizations for c in a.challenges if c.error]
+        failing = [(c.type, c.error) for a in authorizations for c in a.challenges if c.error]
+        problems = [error for _, error in failing]
         names = ", ".join(dict.fromkeys(failed))
         return ChallengeFailed(
             f"{ca} did not accept the proof for {names}: {'; '.join(said)}",
             names=tuple(dict.fromkeys(failed)),
-            hint=_hint(problems),
+            hint=_hint(problems, failing[0][0] if failing else ""),
             problem_type=next((p.type for p in problems if p.type), None),
         )
     problem = order.error or Problem()
@@ -123,9 +126,11 @@ def explained(ca: str, authorizations: Sequence[Authorization], order: Order) ->
     return IssuanceError(what, hint=HINTS.get(problem.code), problem_type=problem.type or None)
 
 
-def _hint(problems: Sequence[Problem]) -> str:
+def _hint(problems: Sequence[Problem], method: str) -> str:
     codes = [p.code for problem in problems for p in (problem, *problem.subproblems)]
     found = next((HINTS[code] for code in codes if code in HINTS), None)
+    if method == Method.HTTP_01:
+        return found or "the CA must find our answer at port 80 of the name, from wherever it asks: certbroker check"
     return found or "the CA must find our TXT record on every nameserver of the zone: certbroker check"
 
 

@@ -42,7 +42,9 @@ _REFUSED_REPLACES: Final = frozenset(
 def place(talk: Conversation, works: Sequence[Work]) -> None:
     """Every order has an address after this, or its work an outcome. All of them before any authorization is read."""
     known = talk.account.known
-    _locate(talk, [work for work in works if not replace(work.request.means, account_uri=known).wants_account], known)
+    _prepare_proofs(
+        talk, [work for work in works if not replace(work.request.means, account_uri=known).wants_account], known
+    )
     talk.each(works, lambda work: _check_profile(talk))
     left = unfinished(works)
     if not left:
@@ -55,7 +57,7 @@ def place(talk: Conversation, works: Sequence[Work]) -> None:
             talk.fail(work, error)
         return
     if known is None:
-        _locate(talk, [work for work in left if work.request.means.wants_account], account_uri)
+        _prepare_proofs(talk, [work for work in left if work.request.means.wants_account], account_uri)
     _check_caa(talk, unfinished(left), account_uri)
     moods = Moods()
     _take_up(talk, unfinished(left), account_uri, moods)
@@ -88,15 +90,15 @@ def _concerns(error: RateLimited, request: OrderRequest) -> bool:
     return limits.concerns(error.subject, map(base_name, request.names))
 
 
-def _locate(talk: Conversation, works: Sequence[Work], account_uri: str | None) -> None:
-    """The zone of every name must be ours to write to before the CA hears of it."""
+def _prepare_proofs(talk: Conversation, works: Sequence[Work], account_uri: str | None) -> None:
+    """The place of every proof must be ours to write to before the CA hears of it."""
 
     def asked(work: Work) -> list[tuple[str, Means]]:
         means = replace(work.request.means, account_uri=account_uri)
         return [(base_name(name), means) for name in work.request.names]
 
     places = list(dict.fromkeys(place for work in works for place in asked(work)))
-    found = dict(zip(places, talk.together(places, lambda place: talk.challenges.locate(*place)), strict=True))
+    found = dict(zip(places, talk.together(places, lambda place: talk.challenges.prepare(*place)), strict=True))
 
     def sort_out(work: Work) -> None:
         for place in asked(work):

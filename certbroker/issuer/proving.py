@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from certbroker.challenges import Placed, Txt
+from certbroker.challenges import HttpAnswer, Placed, Txt
 from certbroker.errors import CertbrokerError, IssuanceError, IssuerUnavailable, LeaseHeld, NothingDone, ProviderError
 from certbroker.issuer.conversation import Conversation
 from certbroker.issuer.messages import Authorization, EmptyAnswer
 from certbroker.issuer.order import Proof, Work, explained, proof, unfinished
 from certbroker.issuer.request import Refusal
 from certbroker.issuer.waiting import Pace
-from certbroker.model import base_name
+from certbroker.model import Method, base_name
 
 SPREAD_SECONDS: Final = 300.0
 """How long our records may take until every nameserver of the zone has them."""
@@ -30,7 +30,7 @@ def prove(talk: Conversation, works: Sequence[Work]) -> None:
 
 
 def clean_up(talk: Conversation, works: Sequence[Work]) -> None:
-    """Whatever became of the orders, our TXT values go; what cannot be removed now stays in the journal."""
+    """Whatever became of the orders, our proofs go; what cannot be removed now stays in the journal."""
     certificates = {work.request.certificate for work in works if not isinstance(work.outcome, LeaseHeld)}
     rows = [row for row in talk.store.unremoved("challenge") if row.certificate in certificates]
     if rows:
@@ -67,10 +67,7 @@ def _wanted(talk: Conversation, work: Work, authorizations: Sequence[Authorizati
 def _publish(talk: Conversation, works: Sequence[Work]) -> None:
     """All values of all orders at once, and one wait for all of them."""
     owners = [(work, each) for work in works for each in work.proofs if each.challenge.status != "valid"]
-    records = [
-        Txt("challenge", work.journal.certificate, None, work.journal.id, each.name, each.value)
-        for work, each in owners
-    ]
+    records = [_record(work, each) for work, each in owners]
     outcomes = talk.challenges.publish_each(records, talk.store, talk.emit)
     placed: list[tuple[Work, Placed]] = []
     for (work, _), outcome in zip(owners, outcomes, strict=True):
@@ -85,6 +82,13 @@ def _publish(talk: Conversation, works: Sequence[Work]) -> None:
     for work, row in standing:
         if row.id in missing and work.outcome is None:
             talk.fail(work, _as_refusal(missing[row.id]), over=False)
+
+
+def _record(work: Work, each: Proof) -> Txt | HttpAnswer:
+    order = work.journal
+    if each.challenge.type == Method.HTTP_01:
+        return HttpAnswer(order.certificate, order.id, each.name, each.value)
+    return Txt("challenge", order.certificate, None, order.id, each.name, each.value)
 
 
 def _as_refusal(error: CertbrokerError) -> Refusal:

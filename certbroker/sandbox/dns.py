@@ -164,6 +164,14 @@ class DnsServer:
         _, _, rrsets, _ = self._resolve(to_name(name), RdataType.TXT, recursive=True)
         return [to_text(rdata) for rrset in rrsets if rrset.rdtype == RdataType.TXT for rdata in rrset]
 
+    def lookup_addresses(self, name: str) -> list[str]:
+        """The IPv4, then the IPv6 addresses that a recursor finds."""
+        found = []
+        for kind in (RdataType.A, RdataType.AAAA):
+            _, _, rrsets, _ = self._resolve(to_name(name), kind, recursive=True)
+            found += [to_text(rdata) for rrset in rrsets if rrset.rdtype == kind for rdata in rrset]
+        return found
+
     @property
     def address(self) -> str:
         """`host:port`, once it serves."""

@@ -15,9 +15,11 @@ from typing import Final, Self
 
 from certbroker import registry
 from certbroker.challenges.dnsimple_simulator import DnsimpleSimulator
+from certbroker.sandbox.ca.books import CAA_IDENTITY
 from certbroker.sandbox.ca.server import SandboxCA
 from certbroker.sandbox.dns import DnsServer
 from certbroker.sandbox.edge import TlsEdge
+from certbroker.sandbox.web import Web
 from certbroker.testkit.embedded import Embedded, House, Pair
 from certbroker.testkit.simulator import serve
 from certbroker.world import Clock
@@ -48,18 +50,10 @@ class Sandbox:
         self._rng = rng
         self.zones = zones
         self.dns = DnsServer(recursive=True, clock=clock)
-        self.ca = SandboxCA(
-            clock=clock,
-            rng=rng,
-            lookup_txt=self.dns.lookup_txt,
-            chain_length=chain_length,
-            alternates=alternates,
-        )
-        self.ca2 = (
-            SandboxCA(clock=clock, rng=rng, lookup_txt=self.dns.lookup_txt, caa_identity=SECOND_CAA)
-            if second_ca
-            else None
-        )
+        self.web = Web(self.dns.lookup_addresses)
+        """Where the CAs look for http-01."""
+        self.ca = self._authority(CAA_IDENTITY, chain_length=chain_length, alternates=alternates)
+        self.ca2 = self._authority(SECOND_CAA) if second_ca else None
         self.dnsimple = DnsimpleSimulator(zones=zones, on_change=self._publish, now=clock.now)
         self.platforms: dict[str, Embedded] = {}
         self.edges: dict[str, TlsEdge] = {}
@@ -91,6 +85,17 @@ class Sandbox:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stack.close()
+
+    def _authority(self, identity: str, *, chain_length: int = 2, alternates: int = 0) -> SandboxCA:
+        return SandboxCA(
+            clock=self._clock,
+            rng=self._rng,
+            lookup_txt=self.dns.lookup_txt,
+            fetch=self.web.fetch,
+            caa_identity=identity,
+            chain_length=chain_length,
+            alternates=alternates,
+        )
 
     def _move_in(self, kind: str, platform: Embedded, stack: ExitStack) -> None:
         self.platforms[kind] = platform

@@ -1,4 +1,4 @@
-"""TXT values that we wrote or were about to write; the clean-up after a crash reads it."""
+"""Proofs that we put or were about to put, in DNS or over HTTP; the clean-up after a crash reads it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sqlalchemy import insert, select, update
 from certbroker.events import Event
 from certbroker.store import schema
 from certbroker.store.history import History
-from certbroker.store.rows import PublishedRow, Purpose
+from certbroker.store.rows import PublishedRow, Purpose, RecordKind
 
 _table: Final = schema.published
 
@@ -22,6 +22,7 @@ class Published(History):
         self,
         purpose: Purpose,
         *,
+        kind: RecordKind = "txt",
         order_id: int | None,
         certificate: str,
         target: str | None,
@@ -34,6 +35,7 @@ class Published(History):
         """A row for it: the one there is, if the same value was planned for the same purpose and is not removed."""
         values = {
             "purpose": purpose,
+            "kind": kind,
             "order_id": order_id,
             "certificate": certificate,
             "target": target,
@@ -52,19 +54,19 @@ class Published(History):
         return PublishedRow(**row._mapping)
 
     def record_present(self, id: int, handle: str | None, events: Sequence[Event] = ()) -> None:
-        """The solver wrote it; `handle` is what removes exactly this one."""
+        """The solver put it there; `handle` is what removes exactly this one."""
         with self.writing(events) as connection:
             connection.execute(
                 update(_table).where(_table.c.id == id).values(state="present", handle=handle, at=self.now())
             )
 
     def record_removed(self, id: int, events: Sequence[Event] = ()) -> None:
-        """It is gone from the zone."""
+        """It is gone."""
         with self.writing(events) as connection:
             connection.execute(update(_table).where(_table.c.id == id).values(state="removed", at=self.now()))
 
     def unremoved(self, purpose: Purpose | None = None, order_id: int | None = None) -> list[PublishedRow]:
-        """What may still stand in a zone, oldest first."""
+        """What may still stand somewhere, oldest first."""
         statement = select(_table).where(_table.c.state.in_(("planned", "present"))).order_by(_table.c.id)
         if purpose is not None:
             statement = statement.where(_table.c.purpose == purpose)

@@ -25,6 +25,7 @@ from certbroker.steps import Exemption
 OrderState = Literal["planned", "placed", "presented", "answered", "finalizing", "done", "failed"]
 RecordState = Literal["planned", "present", "removed"]
 Purpose = Literal["challenge", "ownership"]
+RecordKind = Literal["txt", "http"]
 FindingState = Literal["ok", "warn", "fail"]
 
 
@@ -138,10 +139,11 @@ class OrderChanges(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishedRow:
-    """One TXT value that we wrote or were about to write."""
+    """One TXT value or answer over HTTP that we put or were about to put."""
 
     id: int
     purpose: Purpose
+    kind: RecordKind
     order_id: int | None
     certificate: str
     target: str | None

@@ -232,6 +232,7 @@ published = Table(
     metadata,
     Column("id", _serial, primary_key=True, autoincrement=True),
     Column("purpose", String(16), nullable=False),  # challenge | ownership
+    Column("kind", String(8), nullable=False),  # txt | http
     Column("order_id", ForeignKey("acme_order.id")),
     Column("certificate", String(255), nullable=False),
     Column("target", String(64)),
@@ -245,7 +246,7 @@ published = Table(
     Index("published_state", "state"),
     Index("published_order", "order_id"),
 )
-"""TXT values we wrote or were about to write; the clean-up after a crash reads it."""
+"""TXT values and answers over HTTP that we put or were about to put; the clean-up after a crash reads it."""
 
 window = Table(
     "window",

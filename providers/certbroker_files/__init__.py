@@ -42,6 +42,7 @@ from certbroker.model import (
 from certbroker.provider import Context
 from certbroker.secret import Secret
 from certbroker_files import reload
+from certbroker_files.answering import Answers
 from certbroker_files.disk import Disk, Rights, refusal
 from certbroker_files.place import DUE, MARK, PARTS, VERSION, Place, anchored, folder_for
 
@@ -69,6 +70,11 @@ class FilesSettings(BaseModel):
     )
     reload: tuple[str, ...] | None = Field(
         default=None, min_length=1, description="Program and arguments to run after a change, without a shell."
+    )
+    webroot: str | None = Field(
+        default=None,
+        pattern=r"^[^\x00-\x1f\x7f]+$",
+        description="The folder that the same server serves as /, for answers to http-01.",
     )
     reload_seconds: float = Field(default=60.0, gt=0, le=600, description="How long it may take.")
 
@@ -109,7 +115,7 @@ class FilesProvider:
 
     def inspect(self, assignment: Assignment) -> Mapping[str, Live]:
         place = self.place(assignment.certificate)
-        with _said_by(place):
+        with _said_of(place.folder):
             chain, key = place.read("fullchain"), place.read("privkey")
             if chain is None:
                 return {}
@@ -129,7 +135,7 @@ class FilesProvider:
         """All names at once: one pair of files serves them. Raises what the reload command came to; the files are in place then."""
         assignment = bundle.assignment
         place = self.place(assignment.certificate)
-        with _said_by(place):
+        with _said_of(place.folder):
             self._refuse_another_certificate(place, assignment)
             version = f"{self._context.store_id}-{bundle.fingerprint[:12]}"
             if place.mark(version) is None:
@@ -147,7 +153,7 @@ class FilesProvider:
         for version in sorted({live.reference for live in before.values()}):
             if not VERSION.fullmatch(version) or not (place.inside / version).is_dir():
                 raise Missing(f"{place.folder}: what was served before is not kept there")
-            with _said_by(place):
+            with _said_of(place.folder):
                 self._switch(place, version)
                 self._reload(place, assignment, None)
 
@@ -155,7 +161,7 @@ class FilesProvider:
         place = self.place(assignment.certificate)
         store = self._context.store_id
         removed = []
-        with _said_by(place):
+        with _said_of(place.folder):
             bound = place.bound()
             for name in place.versions():
                 mark = place.mark(name)
@@ -194,6 +200,29 @@ class FilesProvider:
         if command and not shutil.which(command[0], path=self._context.environ.get("PATH", os.defpath)):
             remarks = (f"the reload command {command[0]} is not there",)
         return Standing(name=f"folder {written}", reach=f"may write to {there}", remarks=remarks)
+
+    # ---- http-01 -----------------------------------------------------------------------------------------------------
+
+    def can_answer_http01(self) -> None:
+        self._answers().check()
+
+    def answer_http01(self, name: str, token: str, key_authorization: str) -> None:
+        answers = self._answers()
+        with _said_of(answers.webroot):
+            answers.write(token, key_authorization)
+
+    def forget_http01(self, name: str, token: str, key_authorization: str) -> None:
+        answers = self._answers()
+        with _said_of(answers.webroot):
+            answers.remove(token, key_authorization)
+
+    def _answers(self) -> Answers:
+        if self._settings.webroot is None:
+            raise Rejected(
+                f"the target {self._context.target} cannot answer http-01: it has no webroot",
+                hint=f"set webroot in [target.{self._context.target}] to the folder that its server serves as /",
+            )
+        return Answers(anchored(self._settings.webroot, self._context), self._disk)
 
     # ---- how ---------------------------------------------------------------------------------------------------------
 
@@ -325,8 +354,8 @@ def _foreign(chain: bytes, key: bytes | None) -> Live:
 
 
 @contextmanager
-def _said_by(place: Place) -> Iterator[None]:
+def _said_of(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise refusal(error, place.folder) from error
+        raise refusal(error, folder) from error

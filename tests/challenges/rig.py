@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-from certbroker.challenges import Challenges, Placed, SolverContext, solver_settings
+from certbroker.challenges import Challenges, Placed, SolverContext, solver_puts, solver_settings
 from certbroker.challenges.lookup import Lookup
-from certbroker.challenges.records import Purpose
+from certbroker.challenges.records import Kind, Purpose
 from certbroker.config import NetworkSettings, SolverSettings
 from certbroker.events import Event
 from certbroker.provider import OpenSession
@@ -54,6 +54,7 @@ class MemoryJournal:
         self,
         purpose: Purpose,
         *,
+        kind: Kind = "txt",
         order_id: int | None,
         certificate: str,
         target: str | None,
@@ -63,7 +64,7 @@ class MemoryJournal:
         value: str,
     ) -> Placed:
         id_ = len(self.rows) + 1
-        row = Placed(id_, purpose, order_id, certificate, target, solver, zone, name, value, None, "planned")
+        row = Placed(id_, purpose, kind, order_id, certificate, target, solver, zone, name, value, None, "planned")
         self.rows[id_] = row
         self.lines.append(f"planned {name} {value}")
         return row
@@ -99,7 +100,12 @@ def solver(
     model = solver_settings(type_)
     assert model is not None
     return SolverSettings(
-        name=name, type=type_, options=model.model_validate(dict(options)), zones=zones, nameservers=nameservers
+        name=name,
+        type=type_,
+        options=model.model_validate(dict(options)),
+        zones=zones,
+        nameservers=nameservers,
+        puts=solver_puts(type_),
     )
 
 

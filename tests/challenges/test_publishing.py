@@ -103,7 +103,9 @@ def test_a_row_that_cannot_be_removed_is_told_and_stays(
 ) -> None:
     there = room(tmp_path, dns)
     placed = there.publish([txt(VALUE), txt(OTHER, "_acme-challenge.example.net")], journal, told.append)
-    gone = Placed(9, "challenge", 1, "main", None, "sold", "example.org", "x.example.org", THIRD, None, "present")
+    gone = Placed(
+        9, "challenge", "txt", 1, "main", None, "sold", "example.org", "x.example.org", THIRD, None, "present"
+    )
     failed = there.remove([gone, *placed], journal, told.append)
     assert [(row.id, error.what) for row, error in failed] == [(9, "the file has no solver sold any more")]
     assert journal.unremoved() == []

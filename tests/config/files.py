@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from certbroker.config import Config, load
+from certbroker.config import Config, Puts, TargetName, load
 from certbroker.errors import ConfigError
 from certbroker.model import KeyType
 from certbroker.secret import SecretRef
@@ -63,7 +63,18 @@ TARGETS: Mapping[str, type[BaseModel]] = {
     "careless": CarelessSettings,
     "rsa-only": CloudSettings,
 }
-SOLVERS: Mapping[str, type[BaseModel]] = {"dns": DnsSettings}
+
+
+class WebSettings(BaseModel):
+    """A solver that hands its answer to a target."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    target: TargetName | None = None
+
+
+SOLVERS: Mapping[str, type[BaseModel]] = {"dns": DnsSettings, "web": WebSettings}
+PUTS: Mapping[str, Puts] = {"dns": "txt", "web": "http"}
 
 HEAD = """\
 [defaults]
@@ -107,6 +118,7 @@ def read_file(folder: Path, environ: Mapping[str, str] | None = None) -> Config:
         solver_settings=SOLVERS.get,
         provider_types=tuple(TARGETS),
         solver_types=tuple(SOLVERS),
+        solver_puts=PUTS.__getitem__,
         key_types_of=lambda kind: (KeyType.RSA2048,) if kind == "rsa-only" else tuple(KeyType),
         environ=environ,
     )

@@ -89,6 +89,20 @@ def test_what_is_not_toml_is_told_with_its_line(tmp_path: Path, text: str | byte
 
 
 ONE_MISTAKE = [
+    (
+        '[certificate.x]\nnames = ["a.example"]\nchallenge = "http-01"',
+        "22: certificate.x.challenge: http-01 needs a solver that answers over HTTP: [solver.NAME] with type web",
+    ),
+    (
+        '[solver.web]\ntype = "web"\n[certificate.x]\nnames = ["a.example",\n"*.a.example"]\nchallenge = "http-01"',
+        "23: certificate.x.names: *.a.example cannot be proven by http-01: no CA takes it for a wildcard; "
+        "use dns-01, or leave the wildcard out",
+    ),
+    (
+        '[solver.web]\ntype = "web"\nzones = ["b.example"]\n[certificate.x]\nnames = ["a.example"]\nchallenge = "http-01"',
+        "24: certificate.x.names: no solver answers for a.example over HTTP: it is in none of the zones of web",
+    ),
+    ('[solver.web]\ntype = "web"\ntarget = "clowd"', '22: solver.web.target: "clowd" is no target; did you mean cloud?'),
     ("certificate = 1", "20: certificate: must be tables: [certificate.NAME]"),
     ("[certificate]\nmain = 1", "21: certificate.main: is not a table; certificates are written [certificate.NAME]"),
     (
@@ -221,7 +235,7 @@ def test_an_entry_may_not_take_the_name_of_another_certificate(tmp_path: Path) -
 def test_a_certificate_needs_a_solver(tmp_path: Path) -> None:
     text = HEAD.replace('[solver.dns]\ntype = "dns"\ntoken = { env = "DNS_TOKEN" }\n', "") + MAIN
     assert only(tmp_path, text) == (
-        " solver: is missing: no certificate can be proven without one; add [solver.NAME] with a type, one of dns"
+        " solver: is missing: no certificate can be proven without one; add [solver.NAME] with a type, one of dns, web"
     )
 
 
@@ -254,3 +268,15 @@ def test_two_solvers_may_not_hold_one_zone(tmp_path: Path) -> None:
 def test_a_reference_to_a_table_with_a_mistake_is_no_second_mistake(tmp_path: Path) -> None:
     text = (HEAD + MAIN).replace('token = { env = "CLOUD_TOKEN" }', "token = 1")
     assert len(problems(tmp_path, text)) == 1
+
+
+def test_solvers_that_only_answer_over_http_write_no_txt(tmp_path: Path) -> None:
+    text = '[solver.web]\ntype = "web"\n[issuer.letsencrypt]\n[certificate.x]\nnames = ["a.example"]\n'
+    assert only(tmp_path, text).endswith("dns-01 needs a solver that writes TXT records, and there is none")
+    assert read(tmp_path, text + 'challenge = "http-01"\n').certificates["x"].challenge == "http-01"
+
+
+def test_two_solvers_of_different_kinds_may_have_one_zone(tmp_path: Path) -> None:
+    text = HEAD.replace("[solver.dns]", '[solver.dns]\nzones = ["a.example"]') + MAIN
+    text += '[solver.web]\ntype = "web"\nzones = ["a.example"]\n'
+    assert set(read(tmp_path, text).solvers) == {"dns", "web"}

@@ -2,7 +2,25 @@
 
 from __future__ import annotations
 
+import functools
+import http.server
+import random
+import socket
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from certbroker.sandbox.house import Sandbox
+from certbroker.testkit.simulator import Fault
 from tests.scenarios.town import Town
+from tests.scenarios.victim import Job, SharedClock, Victims
+
+FOLDER = ".well-known/acme-challenge"
 
 
 def test_dns_account_01_proves_a_name_whose_plain_label_another_platform_holds(place: Town) -> None:
@@ -27,3 +45,140 @@ def test_an_unknown_challenge_is_told_with_the_nearest(place: Town) -> None:
     ran = place.run("plan", ends=2)
     assert "certificate.main.challenge: must be dns-01" in ran.err
     assert "did you mean dns-account-01?" in ran.err
+
+
+# ---- http-01 -----------------------------------------------------------------------------------------------------------
+
+
+def over_http(place: Town, solver: str, *names: str) -> None:
+    """A certificate proven by http-01, and no solver but this one."""
+    names = names or ("example.com", "www.example.com")
+    place.configure(certificates=place.certificate(names=names, targets=("folder",), challenge='"http-01"'))
+    text = (place.folder / "certbroker.toml").read_text()
+    start, end = text.index("[solver.dnsimple]"), text.index("[network]")
+    (place.folder / "certbroker.toml").write_text(f"{text[:start]}[solver.web]\n{solver}\n\n{text[end:]}")
+    for name in names:
+        place.house.dns.set(name, "A", "127.0.0.1")
+
+
+def answered(place: Town) -> set[str]:
+    """The tokens that the CA asked for and was given: those of valid challenges."""
+    found = [c for a in place.ca.books.authorizations for c in a.challenges if c.status == "valid"]
+    assert {challenge.type for challenge in found} == {"http-01"}
+    return {challenge.token for challenge in found}
+
+
+@pytest.fixture
+def port(place: Town) -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        place.house.web.port = int(probe.getsockname()[1])
+    return place.house.web.port
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    """A web server of the owner's own."""
+
+    def log_message(self, format: str, *args: Any) -> None:
+        return None
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[int]:
+    folder.mkdir(exist_ok=True)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder)))
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread.start()
+    try:
+        yield int(server.server_address[1])
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def test_http_01_by_a_server_of_our_own_that_is_there_only_during_the_run(place: Town, port: int) -> None:
+    over_http(place, f'type = "http-server"\nlisten = "127.0.0.1:{port}"')
+    assert f"listens at 127.0.0.1:{port}" in place.run("check", "main").out
+    ran = place.run("renew")
+    assert "1 ordered" in ran.out
+    assert len(answered(place)) == 2
+    with socket.socket() as probe, pytest.raises(ConnectionRefusedError):
+        probe.connect(("127.0.0.1", port))
+    assert place.house.dnsimple.requests == []
+
+
+def test_a_port_that_is_taken_stops_the_run_before_any_order(place: Town, port: int) -> None:
+    over_http(place, f'type = "http-server"\nlisten = "127.0.0.1:{port}"')
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", port))
+        taken.listen()
+        ran = place.run("renew", ends=1)
+        assert f"another program listens at 127.0.0.1:{port}" in ran.err
+        assert place.orders == 0
+        assert "another program listens" in place.run("check", "main", ends=1).err
+    place.later(hours=2)
+    place.run("renew")
+    assert place.orders == 1
+
+
+def test_http_01_by_a_folder_leaves_nothing_of_ours_in_it(place: Town) -> None:
+    over_http(place, 'type = "webroot"\nfolder = "www"')
+    assert "is not a folder" in place.run("check", "main", ends=1).err
+    with served(place.folder / "www") as place.house.web.port:
+        place.run("check", "main")
+        place.run("renew")
+    assert len(answered(place)) == 2
+    assert list((place.folder / "www" / FOLDER).iterdir()) == []
+
+
+def test_http_01_handed_to_the_target_that_serves_the_name(place: Town) -> None:
+    over_http(place, 'type = "target"\ntarget = "folder"')
+    ran = place.run("renew", ends=1)
+    assert "the target folder cannot answer http-01: it has no webroot" in ran.err
+    assert place.orders == 0
+    place.edit('type = "files"', 'type = "files"\nwebroot = "www"')
+    with served(place.folder / "www") as place.house.web.port:
+        place.run("renew", "main")
+    assert len(answered(place)) == 2
+    assert list((place.folder / "www" / FOLDER).iterdir()) == []
+
+
+def test_an_answer_that_the_ca_does_not_find_is_told_in_its_words(place: Town) -> None:
+    over_http(place, 'type = "webroot"\nfolder = "www"', "example.com")
+    (place.folder / "www").mkdir()
+    with served(place.folder / "another") as place.house.web.port:
+        ran = place.run("renew", ends=1)
+    assert "Invalid response from http://example.com/.well-known/acme-challenge/" in ran.err
+    assert ": 404" in ran.err
+    assert "hint: the CA must find our answer" in ran.err
+
+
+def test_what_a_killed_run_left_in_the_folder_is_removed_by_the_next_and_nothing_else(tmp_path: Path) -> None:
+    folder = tmp_path / "town"
+    folder.mkdir()
+    clock = SharedClock(folder / "clock")
+    with Sandbox(clock=clock, rng=random.Random(7)) as house, Victims() as victims:
+        place = Town(folder, house, clock)
+        over_http(place, 'type = "webroot"\nfolder = "www"', "example.com")
+        place.run("init")
+        with served(folder / "www") as house.web.port:
+            place.ca.faults.append(Fault(victims.kill, matches=lambda r: r.path.startswith("/chall/")))
+            argv = ("--config", str(folder / "certbroker.toml"), "renew")
+            ended = victims.run(Job(argv, str(folder), place.environ, str(clock.path), seed=1))
+            place.ca.faults.clear()
+            assert ended.killed
+            left = list((folder / "www" / FOLDER).iterdir())
+            assert len(left) == 1
+            theirs = folder / "www" / FOLDER / "theirs"
+            theirs.write_text("somebody else's")
+            with place.store() as kept:
+                assert [(row.kind, row.name) for row in kept.unremoved("challenge")] == [("http", "example.com")]
+            place.later(hours=7)
+            with closing(sqlite3.connect(folder / "state" / "store.db")) as store, store:  # the dead run's has expired
+                store.execute("UPDATE lease SET expires = '2001-01-01 00:00:00.000000'")
+            place.run("renew")
+        assert list((folder / "www" / FOLDER).iterdir()) == [theirs]
+        assert len(place.ca.issued) == 1
+        with place.store() as kept:
+            assert kept.unremoved("challenge") == []

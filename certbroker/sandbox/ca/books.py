@@ -140,6 +140,7 @@ class Books:
     bad: BadDays
     profiles: dict[str, Profile]
     lookup_txt: Callable[[str], list[str]]
+    fetch: Callable[[str, str], bytes] | None = None
     caa: Callable[[str, bool], str | None] | None = None
     caa_identity: str = CAA_IDENTITY
     order_life: timedelta = timedelta(days=7)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Callable, Mapping
+from typing import Final
 
 from josepy.json_util import encode_b64jose
 
@@ -85,14 +87,27 @@ def _refusal(books: Books, authorization: Authorization, challenge: Challenge) -
     name = authorization.name
     if name in books.bad.validation_problems:
         return books.bad.validation_problems[name]
-    if challenge.type not in ("dns-01", "dns-account-01"):
+    check = _CHECKS.get(challenge.type)
+    if check is None or (challenge.type == "http-01" and books.fetch is None):
         return Problem("connection", f"this sandbox does not validate {challenge.type}")
-    where = f"_acme-challenge.{name}"
+    if problem := check(books, authorization, challenge):
+        return problem
+    if books.caa and (forbidden := books.caa(name, authorization.wildcard)):
+        return Problem("caa", f"CAA record for {name} prevents issuance: {forbidden}")
+    return None
+
+
+def _key_authorization(authorization: Authorization, challenge: Challenge) -> str:
+    return f"{challenge.token}.{encode_b64jose(authorization.account.key.thumbprint())}"
+
+
+def _look_in_dns(books: Books, authorization: Authorization, challenge: Challenge) -> Problem | None:
+    """RFC 8555 8.4; draft-ietf-acme-dns-account-label."""
+    where = f"_acme-challenge.{authorization.name}"
     if challenge.type == "dns-account-01":
         digest = hashlib.sha256(challenge.account_uri.encode()).digest()[:10]
         where = f"_{base64.b32encode(digest).decode().lower()}.{where}"
-    thumbprint = encode_b64jose(authorization.account.key.thumbprint())
-    wanted = encode_b64jose(hashlib.sha256(f"{challenge.token}.{thumbprint}".encode()).digest())
+    wanted = encode_b64jose(hashlib.sha256(_key_authorization(authorization, challenge).encode()).digest())
     try:
         found = books.lookup_txt(where)
     except OSError:
@@ -102,6 +117,27 @@ def _refusal(books: Books, authorization: Authorization, challenge: Challenge) -
     if wanted not in found:
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
         return Problem("unauthorized", f'Incorrect TXT record "{found[0]}"{more} found at {where}')
-    if books.caa and (forbidden := books.caa(name, authorization.wildcard)):
-        return Problem("caa", f"CAA record for {name} prevents issuance: {forbidden}")
     return None
+
+
+def _look_in_the_web(books: Books, authorization: Authorization, challenge: Challenge) -> Problem | None:
+    """RFC 8555 8.3; white space at the end of the body does not count."""
+    assert books.fetch is not None
+    host = f"[{authorization.name}]" if ":" in authorization.name else authorization.name
+    path = f"/.well-known/acme-challenge/{challenge.token}"
+    try:
+        found = books.fetch(host, path).decode("latin-1").rstrip()
+    except LookupError as error:
+        return Problem("unauthorized", f"Invalid response from http://{host}{path}: {error}")
+    except OSError as error:
+        return Problem("connection", f"Fetching http://{host}{path}: {error.strerror or type(error).__name__}")
+    if found != _key_authorization(authorization, challenge):
+        return Problem("unauthorized", f"The key authorization file from http://{host}{path} is not the one expected")
+    return None
+
+
+_CHECKS: Final[Mapping[str, Callable[[Books, Authorization, Challenge], Problem | None]]] = {
+    "dns-01": _look_in_dns,
+    "dns-account-01": _look_in_dns,
+    "http-01": _look_in_the_web,
+}

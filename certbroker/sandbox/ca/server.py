@@ -40,6 +40,8 @@ class SandboxCA(Simulator):
         clock: its time: validity, expiries, windows, waits.
         rng: its chance: ids, tokens, nonces, serial numbers, refused nonces. (Keys come from the system, as they must.)
         lookup_txt: what DNS says: TXT values of a name, CNAMEs followed; empty if there are none; OSError if DNS fails.
+        fetch: what the web says: the body at a host (a DNS name, or an IP address as in a URL) and a path; OSError if nobody
+            answers, LookupError (its text is told) if it answers anything but 200. None: http-01 is not validated.
         chain_length: certificates in a chain as served, 2 to 4.
         alternates: so many other chains, each to a root of its own.
         eab_keys: external account binding: kid to base64url HMAC key.
@@ -54,6 +56,7 @@ class SandboxCA(Simulator):
         clock: Clock,
         rng: random.Random,
         lookup_txt: Callable[[str], list[str]],
+        fetch: Callable[[str, str], bytes] | None = None,
         chain_length: int = 2,
         alternates: int = 0,
         eab_keys: Mapping[str, str] | None = None,
@@ -63,7 +66,7 @@ class SandboxCA(Simulator):
     ) -> None:
         super().__init__()
         authority = Authority(clock, rng, chain_length=chain_length, alternates=alternates)
-        self.books = Books(clock, rng, authority, BadDays(), profiles(), lookup_txt)
+        self.books = Books(clock, rng, authority, BadDays(), profiles(), lookup_txt, fetch)
         self.books.eab_keys = dict(eab_keys or {})
         self.books.eab_required = eab_required
         self.books.caa_identity = caa_identity

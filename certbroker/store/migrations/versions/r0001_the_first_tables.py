@@ -294,6 +294,7 @@ def upgrade() -> None:
         "published",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
         sa.Column("purpose", sa.String(length=16), nullable=False),
+        sa.Column("kind", sa.String(length=8), nullable=False),
         sa.Column("order_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.Column("certificate", sa.String(length=255), nullable=False),
         sa.Column("target", sa.String(length=64), nullable=True),
