@@ -18,7 +18,7 @@ BOX = Sealed("2026-11-abcd", b"wrapped", b"box")
 
 @pytest.fixture
 def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/state/store.db?timeout=5"
+    return f"sqlite:///{tmp_path}/state/store.db?timeout=60"
 
 
 @pytest.fixture
