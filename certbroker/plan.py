@@ -12,9 +12,9 @@ from datetime import datetime
 
 from certbroker import policy
 from certbroker.facts import DeploymentFacts, Facts, OpenOrder, Selection, TargetFacts, VariantFacts
-from certbroker.model import Assignment, KeyType, Live, Owner, Phase, Version
+from certbroker.model import Assignment, KeyType, Live, Owner, Phase, Restorable, Version
 from certbroker.ordering import orders, situation
-from certbroker.steps import Hold, Order, Plan, Push, Step, Verify
+from certbroker.steps import Hold, Order, Plan, Push, Restore, Step, Verify
 
 __all__ = [
     "DeploymentFacts",
@@ -24,6 +24,7 @@ __all__ = [
     "Order",
     "Plan",
     "Push",
+    "Restore",
     "Selection",
     "Step",
     "TargetFacts",
@@ -120,6 +121,7 @@ def _pushes(facts: Facts, selection: Selection, target: TargetFacts, orders: Map
         return [Hold(c.name, target.name, target.trouble, failed=True)]
     push: list[str] = []
     verify: list[str] = []
+    restore: list[str] = []
     held: list[DeploymentFacts] = []
     for name in names:
         known = target.deployments.get(name)
@@ -127,6 +129,8 @@ def _pushes(facts: Facts, selection: Selection, target: TargetFacts, orders: Map
             push.append(name)
         elif known.phase in (Phase.PUSHED, Phase.VERIFYING):
             verify.append(name)
+        elif known.phase is Phase.RESTORING:
+            restore.append(name)
         elif known.phase.settled:
             if known.drifted and selection.heal:
                 push.append(name)
@@ -137,6 +141,8 @@ def _pushes(facts: Facts, selection: Selection, target: TargetFacts, orders: Map
     steps: list[Step] = []
     if verify and version is not None:
         steps.append(Verify(Assignment(c.name, target.name, tuple(verify)), version))
+    if restore and version is not None:
+        steps.append(Restore(Assignment(c.name, target.name, tuple(restore)), version))
     if held:
         until = min(known.try_again for known in held if known.try_again)
         steps.append(Hold(c.name, target.name, held[0].why or "the last push failed", until=until, failed=True))
@@ -164,6 +170,8 @@ def _push(
         ends = max((end for name in foreign if (end := live[name].ends)), default=None)
         until = f", until {ends:%a %d %b %Y}" if ends else ""
         why = f"{target.name} serves a certificate that is not ours for {', '.join(foreign)}{until}"
+        if any(live[name].restorable is Restorable.NO for name in foreign):
+            why += "; it could not be put back"
         again = f"certbroker push {c.name} --target {target.name}" if selection.heal else f"certbroker renew {c.name}"
         return Hold(
             c.name,
@@ -183,6 +191,8 @@ def _why_push(target: TargetFacts, names: tuple[str, ...], version: Version | No
         phases = {d.phase for d in known if d.version_id == version.id}
         if Phase.WAITING in phases:
             return "waited for a record"
+        if Phase.RESTORED in phases:
+            return "made things worse the last time and was put back"
         if any(d.drifted for d in known):
             return "served something else when last looked at"
         return "the last push did not arrive"

@@ -194,3 +194,11 @@ _PUSH_STEPS: Final = (timedelta(0), timedelta(minutes=1), timedelta(minutes=10),
 def push_backoff(failures: int, asked: float | None = None) -> timedelta:
     """The same for a target: the very next run tries again, then ever more rarely."""
     return max(_PUSH_STEPS[min(failures, len(_PUSH_STEPS)) - 1], timedelta(seconds=asked or 0))
+
+
+_RESTORED_STEPS: Final = (timedelta(hours=1), timedelta(hours=6), timedelta(days=1))
+
+
+def restored_backoff(failures: int) -> timedelta:
+    """After a push that had to be put back: each new try may break an edge for a moment, so they are rare."""
+    return _RESTORED_STEPS[min(failures, len(_RESTORED_STEPS)) - 1]

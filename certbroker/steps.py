@@ -54,6 +54,14 @@ class Verify:
 
 
 @dataclass(frozen=True, slots=True)
+class Restore:
+    """Go on putting back what a push of `version` made worse."""
+
+    assignment: Assignment
+    version: Version
+
+
+@dataclass(frozen=True, slots=True)
 class Hold:
     """Something that is not done now. `person`: somebody must act; else time does."""
 
@@ -68,7 +76,7 @@ class Hold:
     """Which order is held, if it is one."""
 
 
-Step = Order | Push | Verify | Hold
+Step = Order | Push | Verify | Restore | Hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +100,10 @@ class Plan:
     @property
     def holds(self) -> tuple[Hold, ...]:
         return tuple(step for step in self.steps if isinstance(step, Hold))
+
+    @property
+    def restores(self) -> tuple[Restore, ...]:
+        return tuple(step for step in self.steps if isinstance(step, Restore))
 
     @property
     def verifies(self) -> tuple[Verify, ...]:

@@ -19,6 +19,7 @@ from certbroker.plan import (
     Order,
     Plan,
     Push,
+    Restore,
     Selection,
     TargetFacts,
     VariantFacts,
@@ -166,7 +167,7 @@ def test_a_plan_never_pushes_what_is_settled_and_never_forgets_what_is_open(
 ) -> None:
     targets = [target(f"t{i}", phase) for i, phase in enumerate(found)]
     made = plan(facts(*targets, have=version()), Selection(yes=yes, order=order))
-    touched = {step.assignment.target for step in made.steps if isinstance(step, Push | Verify)}
+    touched = {step.assignment.target for step in made.steps if isinstance(step, Push | Verify | Restore)}
     assert touched == {t.name for t, phase in zip(targets, found, strict=True) if phase is None or not phase.settled}
     assert not any(isinstance(step, Order) for step in made.steps)
 

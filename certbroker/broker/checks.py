@@ -160,7 +160,7 @@ def _compare(desk: Desk, subject: str, assignment: Assignment, version: Version)
     bad = []
     proven = 0
     for name in assignment.names:
-        looks = desk.saga.look(edges, assignment, name, roots)
+        looks = desk.saga.looking.look(edges, assignment, name, roots)
         judgement = verify.judge(version, {}, looks, now=desk.world.clock.now(), deadline=None)
         proven += judgement.proven
         if judgement.looked_at and judgement.phase is not Phase.COMMITTED:
@@ -292,7 +292,7 @@ def _edges(desk: Desk, certificates: Sequence[Certificate]) -> Iterator[Finding]
         assignment = next(a for c in certificates for a in c.assignments if a.target == target)
         try:
             edges = desk.target(target).edges(assignment)
-            looks = desk.saga.look(edges, assignment, assignment.names[0], Roots.system())
+            looks = desk.saga.looking.look(edges, assignment, assignment.names[0], Roots.system())
         except ProviderError:
             continue
         if not edges:

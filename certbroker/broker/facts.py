@@ -156,7 +156,7 @@ def _open(assignment: Assignment, wanted: Version | None, deployments: dict[str,
         known = deployments.get(name)
         if known is None or known.version_id != wanted.id or known.drifted:
             return True
-        if not known.phase.settled and known.phase not in (Phase.PUSHED, Phase.VERIFYING):
+        if not known.phase.settled and known.phase not in (Phase.PUSHED, Phase.VERIFYING, Phase.RESTORING):
             return True
     return False
 

@@ -24,7 +24,7 @@ from certbroker.broker.orders import Orders, Tried
 from certbroker.broker.rationing import ration
 from certbroker.errors import LeaseHeld, StoreError, VaultError
 from certbroker.model import Assignment, Certificate
-from certbroker.plan import Plan, Push, Selection, Verify, due_next, plan
+from certbroker.plan import Plan, Push, Restore, Selection, Verify, due_next, plan
 from certbroker.store import DueRow, Lease
 
 LEASE_SECONDS: Final = 120.0
@@ -161,9 +161,9 @@ class Reconciler:
 
     def _push(self, plans: Sequence[Plan], leases: dict[str, Lease]) -> None:
         """Targets in parallel, the certificates of one target one after the other: a slow one holds up nobody else."""
-        by_target: dict[str, list[Push | Verify]] = {}
+        by_target: dict[str, list[Push | Verify | Restore]] = {}
         for p in plans:
-            steps: tuple[Push | Verify, ...] = (*p.pushes, *p.verifies)
+            steps: tuple[Push | Verify | Restore, ...] = (*p.restores, *p.pushes, *p.verifies)  # worst first
             for step in steps:
                 by_target.setdefault(step.assignment.target, []).append(step)
         self._each(
@@ -172,7 +172,7 @@ class Reconciler:
             lambda item: [step.assignment.certificate for step in item[1]],
         )
 
-    def _one_target(self, name: str, steps: Sequence[Push | Verify], leases: dict[str, Lease]) -> None:
+    def _one_target(self, name: str, steps: Sequence[Push | Verify | Restore], leases: dict[str, Lease]) -> None:
         saga = self._desk.saga
         target = self._desk.target(name)
         clock = self._desk.world.clock
@@ -182,8 +182,13 @@ class Reconciler:
             began = clock.monotonic()
             if step.version is None:
                 continue  # the order it waits for did not come
-            if isinstance(step, Verify):
-                saga.verify(target, step.assignment, step.version)
+            if isinstance(step, Verify | Restore):
+                look = saga.verify if isinstance(step, Verify) else saga.restore
+                try:
+                    look(target, step.assignment, step.version, leases[certificate])
+                except LeaseHeld as held:
+                    done.held_by = held.holder
+                    continue
                 done.verified.append(name)
             else:
                 before = self._looked.get((certificate, name))

@@ -15,6 +15,9 @@ from certbroker.model import Phase
 ASKED_BY_ITSELF = frozenset({"target", "solver", "issuer", "edge"})
 """Kinds of findings that `renew` keeps up to date, so that one that is mended goes by itself."""
 
+TOLD = frozenset({Phase.FAILED, Phase.WAITING, Phase.RESTORING, Phase.RESTORED})
+"""Phases that somebody should know of."""
+
 
 @dataclass
 class Run:
@@ -101,7 +104,7 @@ def _troubles(desk: Desk, done: Sequence[Done]) -> tuple[Trouble, ...]:
     found: dict[tuple[str, str], Trouble] = {}
     declared = desk.config.certificates
     for row in store.unsettled():
-        if row.certificate not in declared or row.phase not in (Phase.FAILED, Phase.WAITING):
+        if row.certificate not in declared or row.phase not in TOLD:
             continue
         key = (row.target, row.why or "")
         if key in found:

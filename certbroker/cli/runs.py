@@ -164,7 +164,7 @@ def plan(
     from certbroker import broker
     from certbroker.broker import minute
     from certbroker.cli.paper import Paper, counted
-    from certbroker.plan import Hold, Order, Push
+    from certbroker.plan import Hold, Order, Push, Restore
 
     if offline and targets:
         raise UsageError("--offline plans the whole file, not a target", hint="leave out --target")
@@ -197,6 +197,10 @@ def plan(
                     paper.line(f" {sign} hold    {step.target or 'order':<16} {step.why}{until}")
                     if step.hint:
                         paper.line(f"   hint:   {step.hint}")
+                case Restore():
+                    paper.line(
+                        f" ~ restore {step.assignment.target:<16} what the push of {step.version.label} made worse"
+                    )
                 case _:
                     paper.line(f" · verify  {step.assignment.target:<16} {step.version.label}")
         for remark in p.remarks:

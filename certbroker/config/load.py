@@ -307,6 +307,7 @@ class _Reader:
                 deadline=parsed.deadline,
                 ownership=parsed.ownership,
                 accept_untrusted=parsed.accept_untrusted,
+                on_failure=parsed.on_failure,
                 line=self.lines.at(path),
                 lines=self.lines.below(path),
             )

@@ -105,6 +105,8 @@ class TargetSettings:
     """How long its edges may take; None: what the provider declares."""
     ownership: Literal["publish", "print"] = "print"
     accept_untrusted: bool = False
+    on_failure: Literal["restore", "keep"] = "restore"
+    """What becomes of a push that made an edge worse: the certificate before is put back, or all is left as it is."""
     line: int | None = None
     lines: Mapping[str, int] = field(default_factory=dict)
     """Where each of its own options stands, by dotted path."""

@@ -197,6 +197,10 @@ class TargetTable(Table):
         default="print", description="records that the platform wants: publish them through the solver, or print them"
     )
     accept_untrusted: bool = Field(default=False, description="may get certificates that the system does not trust")
+    on_failure: Literal["restore", "keep"] = Field(
+        default="restore",
+        description="a push that makes an edge worse: put back what was served, or keep what is there",
+    )
 
 
 class Subset(Table):

@@ -1,4 +1,4 @@
-"""The saga of a deployment: pending -> pushed -> verifying -> committed, or waiting, delivered, failed.
+"""The saga of a deployment: pending -> pushed -> verifying -> committed, or waiting, delivered, failed, restored.
 
 Written to the store before and after every outside call. Every call is idempotent, so a crash between any two is repaired by
 the next run. One saga is one version on one target; each name has its own phase.
@@ -9,18 +9,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Final
 
-from certbroker import events, keys, policy, probe
+from certbroker import events, keys
 from certbroker.challenges import Challenges, Txt
+from certbroker.deploy.journal import Journal
+from certbroker.deploy.lease import Lease
+from certbroker.deploy.looking import Looking
+from certbroker.deploy.restoring import FIRST_LOOK, LONGEST_PAUSE, Restoring
 from certbroker.deploy.target import Target
-from certbroker.deploy.verify import Judgement, address, judge, remember
+from certbroker.deploy.verify import Judgement, judge, remember
 from certbroker.errors import BadMaterial, CertbrokerError, IssuanceError, NothingDone, ProviderError
 from certbroker.model import (
     Assignment,
     Bundle,
     Done,
-    Edge,
     Failed,
     Keep,
     Live,
@@ -32,20 +35,12 @@ from certbroker.model import (
     Version,
     Waiting,
 )
-from certbroker.probe import Roots, Seen
 from certbroker.secret import Secret
-from certbroker.store import DeploymentRow, SeenRow, Store
+from certbroker.store import DeploymentRow, Store
 from certbroker.world import World
 
-FIRST_LOOK: Final = 1.0
-LONGEST_PAUSE: Final = 10.0
-"""Seconds between two looks of a run that waits."""
-
-
-class Lease(Protocol):
-    """What keeps other runs away. `check` raises LeaseHeld when it is lost."""
-
-    def check(self) -> None: ...
+CONFIRM: Final = 3
+"""So many looks in a row must find an edge worse than before the push, before it is believed and put back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +55,14 @@ class Saga:
     challenges: Callable[[], Challenges]
     patience: float = 30.0
     """Seconds this run spends looking at edges again before it leaves the rest to the next run."""
+
+    @property
+    def journal(self) -> Journal:
+        return Journal(self.store, self.world.clock, self.emit)
+
+    @property
+    def looking(self) -> Looking:
+        return Looking(self.store, self.world, self.connect_to)
 
     # ---- inspect -----------------------------------------------------------------------------------------------------
 
@@ -95,9 +98,9 @@ class Saga:
         rows = self._pending(assignment, version, before)
         try:
             edges = target.edges(assignment)
-            looks = self._look_all(edges, assignment, version)
+            looks = self.looking.look_all(edges, assignment, version)
         except ProviderError as error:
-            self._fail_all(rows, version, error)
+            self.journal.fail_all(rows, version, error)
             return
         for name, row in rows.items():
             rows[name] = replace(row, before_seen=row.before_seen or remember(looks[name]))
@@ -107,7 +110,7 @@ class Saga:
             lease.check()
             outcomes = target.provider.push(bundle, before)
         except (ProviderError, BadMaterial) as error:
-            self._fail_all(rows, version, error)
+            self.journal.fail_all(rows, version, error)
             return
         records = [
             record for outcome in outcomes.values() if isinstance(outcome, Waiting) for record in outcome.records
@@ -117,10 +120,10 @@ class Saga:
                 lease.check()
                 outcomes = {**outcomes, **target.provider.push(bundle, target.provider.inspect(assignment))}
             except ProviderError as error:
-                self._fail_all(rows, version, error)
+                self.journal.fail_all(rows, version, error)
                 return
         self._note(target, rows, version, outcomes, has_edges=bool(edges))
-        self.verify(target, assignment, version)
+        self.verify(target, assignment, version, lease)
 
     def _pending(
         self, assignment: Assignment, version: Version, before: Mapping[str, Live]
@@ -143,6 +146,8 @@ class Saga:
                     before=live,
                     restorable=live.restorable if live else None,
                 )
+            elif known.phase is Phase.RESTORED:  # a new try: what is served now is what it would be put back to
+                known = replace(known, before=live, restorable=live.restorable if live else None, before_seen={})
             rows[name] = known
         self.store.put_deployments([row for row in rows.values() if row.phase is Phase.PENDING])
         return rows
@@ -219,27 +224,30 @@ class Saga:
                         row, phase=Phase.WAITING, pushed=now, records=records, why=why, hint=hint, try_again=None
                     )
                 case Failed(error):
-                    new = self._failed(row, error)
+                    new = self.journal.failed(row, error)
                 case None:
-                    new = self._failed(row, ProviderError(f"{target.name} did not say what became of {name}"))
+                    new = self.journal.failed(row, ProviderError(f"{target.name} did not say what became of {name}"))
             changed.append(new)
-        self._write(rows, changed, version)
+        self.journal.write(rows, changed, version)
 
     def hold(self, assignment: Assignment, version: Version, *, why: str, hint: str | None, failed: bool) -> None:
         """Remember that nothing was pushed, and why: a person must act, or a check refused it."""
         rows = {name: row for name, row in self._pending(assignment, version, {}).items() if not row.phase.settled}
         if failed:
-            self._fail_all(rows, version, CertbrokerError(why, hint=hint))
+            self.journal.fail_all(rows, version, CertbrokerError(why, hint=hint))
             return
         held = [
             replace(row, phase=Phase.WAITING, why=why, hint=hint, records=(), try_again=None) for row in rows.values()
         ]
-        self._write(rows, held, version)
+        self.journal.write(rows, held, version)
 
     # ---- verify ------------------------------------------------------------------------------------------------------
 
-    def verify(self, target: Target, assignment: Assignment, version: Version) -> None:
-        """Look at every edge until each name is proven, or patience or the deadline is over. Never raises for what an edge does."""
+    def verify(self, target: Target, assignment: Assignment, version: Version, lease: Lease) -> None:
+        """Look at every edge until each name is proven, or patience or the deadline is over; put back what got worse.
+
+        Never raises for what an edge does.
+        """
         rows = {
             row.name: row
             for name in assignment.names
@@ -252,25 +260,47 @@ class Saga:
         try:
             edges = target.edges(open_names)
         except ProviderError as error:
-            self._write(
+            self.journal.write(
                 rows, [replace(row, why=f"its edges are not known: {error.what}") for row in rows.values()], version
             )
             return
         give_up = self.world.clock.monotonic() + self.patience
         pause = FIRST_LOOK
+        worse: dict[str, int] = {}
         while True:
-            looks = self._look_all(edges, open_names, version)
+            looks = self.looking.look_all(edges, open_names, version)
             now = self.world.clock.now()
             judgements = {
                 name: judge(version, rows[name].before_seen, looks[name], now=now, deadline=rows[name].deadline)
                 for name in open_names.names
             }
+            worse = {name: worse.get(name, 0) + 1 for name, j in judgements.items() if j.regressions}
             unproven = [name for name, j in judgements.items() if j.phase is Phase.VERIFYING]
-            if not unproven or self.world.clock.monotonic() + pause >= give_up:
+            if (
+                not unproven
+                or max(worse.values(), default=0) >= CONFIRM
+                or self.world.clock.monotonic() + pause >= give_up
+            ):
                 break
             self.world.clock.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
-        self._conclude(target, rows, judgements, version, now)
+        worse_rows = self._conclude(target, rows, judgements, version, now)
+        if worse_rows:
+            self._restoring.put_back(target, worse_rows, version, lease)
+
+    def restore(self, target: Target, assignment: Assignment, version: Version, lease: Lease) -> None:
+        """Go on putting back what an earlier run began to. Raises only LeaseHeld and StoreError."""
+        rows = {
+            row.name: row
+            for name in assignment.names
+            if (row := self.store.deployment(version.id, target.name, name)) and row.phase is Phase.RESTORING
+        }
+        if rows:
+            self._restoring.put_back(target, rows, version, lease)
+
+    @property
+    def _restoring(self) -> Restoring:
+        return Restoring(self.store, self.world.clock, self.journal, self.looking, self._bundle, self.patience)
 
     def _conclude(
         self,
@@ -279,12 +309,14 @@ class Saga:
         judgements: Mapping[str, Judgement],
         version: Version,
         now: datetime,
-    ) -> None:
+    ) -> dict[str, DeploymentRow]:
+        """Write what the looks prove; the rows that got worse and are to be put back are left to the caller."""
         changed = []
+        to_put_back: dict[str, DeploymentRow] = {}
         for name, j in judgements.items():
             row = rows[name]
             for r in j.regressions:
-                self._tell(
+                self.journal.tell(
                     events.Regressed(
                         at=now,
                         certificate=row.certificate,
@@ -295,49 +327,19 @@ class Saga:
                         after=r.after,
                     )
                 )
-            if j.regressions or j.phase is Phase.FAILED:
-                worse = "worse than before the push: " if j.regressions else ""
-                error = ProviderError(f"{worse}{j.why}", hint=f"certbroker probe {row.certificate}")
-                changed.append(self._failed(row, error))
+            why = f"worse than before the push: {j.why}" if j.regressions else j.why
+            if j.regressions and target.settings.on_failure == "restore":
+                to_put_back[name] = replace(row, why=why)
+            elif j.regressions or j.phase is Phase.FAILED:
+                changed.append(self.journal.failed(row, ProviderError(why, hint=f"certbroker probe {row.certificate}")))
             elif j.phase is Phase.COMMITTED:
                 changed.append(
                     replace(row, phase=Phase.COMMITTED, why=j.why, hint=None, failures=0, try_again=None, records=())
                 )
             else:
                 changed.append(replace(row, phase=Phase.VERIFYING, why=j.why, hint=None))
-        self._write(rows, changed, version)
-
-    def look(self, edges: Sequence[Edge], assignment: Assignment, name: str, roots: Roots) -> list[Seen]:
-        """Every address of every edge, now; remembered as the last look."""
-        looks = [
-            seen
-            for edge in edges
-            for seen in probe.look(
-                edge, name, roots=roots, network=self.world.network, connect_to=self.connect_to, clock=self.world.clock
-            )
-        ]
-        self.store.see(
-            [
-                SeenRow(
-                    target=assignment.target,
-                    name=name,
-                    edge=address(seen),
-                    certificate=assignment.certificate,
-                    at=seen.at,
-                    verdict=seen.verdict.value,
-                    fingerprint=seen.fingerprint,
-                    issued_by=seen.issued_by,
-                    ends=seen.ends,
-                    detail=seen.detail,
-                )
-                for seen in looks
-            ]
-        )
-        return looks
-
-    def _look_all(self, edges: Sequence[Edge], assignment: Assignment, version: Version) -> dict[str, list[Seen]]:
-        roots = Roots.of(version.roots_pem) if version.roots_pem else Roots.system()
-        return {name: self.look(edges, assignment, name, roots) for name in assignment.names}
+        self.journal.write(rows, changed, version)
+        return to_put_back
 
     # ---- prune -------------------------------------------------------------------------------------------------------
 
@@ -345,54 +347,8 @@ class Saga:
         """Remove at the target what we made and nothing uses any more. A refusal waits for the next time."""
         removed = target.provider.prune(assignment, Keep(keep))
         for what in removed:
-            self._tell(
+            self.journal.tell(
                 events.Pruned(
                     at=self.world.clock.now(), certificate=assignment.certificate, target=target.name, what=what
                 )
             )
-
-    # ---- writing -----------------------------------------------------------------------------------------------------
-
-    def _fail_all(self, rows: Mapping[str, DeploymentRow], version: Version, error: CertbrokerError) -> None:
-        self._write(rows, [self._failed(row, error) for row in rows.values()], version)
-
-    def _failed(self, row: DeploymentRow, error: CertbrokerError) -> DeploymentRow:
-        failures = row.failures + 1
-        wait = policy.push_backoff(failures, error.retry_after)
-        again = self.world.clock.now() + wait
-        return replace(
-            row, phase=Phase.FAILED, failures=failures, try_again=again, why=error.what, hint=error.hint, deadline=None
-        )
-
-    def _write(self, before: Mapping[str, DeploymentRow], after: Sequence[DeploymentRow], version: Version) -> None:
-        """Rows and the events that speak of them in one transaction; then the listeners are told."""
-        now = self.world.clock.now()
-        moved = []
-        rows = []
-        for row in after:
-            old = before[row.name]
-            if row.phase is not old.phase:
-                row = replace(row, since=now)
-            rows.append(row)
-            if row.phase is not old.phase or row.why != old.why:
-                moved.append(
-                    events.Moved(
-                        at=now,
-                        certificate=row.certificate,
-                        target=row.target,
-                        name=row.name,
-                        version=version.label,
-                        fingerprint=version.fingerprint,
-                        before=old.phase.value,
-                        phase=row.phase.value,
-                        why=row.why or "",
-                        hint=row.hint,
-                    )
-                )
-        self.store.put_deployments(rows, events=moved)
-        for event in moved:
-            self.emit(event)
-
-    def _tell(self, event: events.Event) -> None:
-        self.store.record(event)
-        self.emit(event)

@@ -150,7 +150,7 @@ def test_another_writers_txt_value_survives_our_clean_up(place: Town) -> None:
     assert place.house.dns.txt("_acme-challenge.example.com") == ["somebody-elses-value"]
 
 
-def test_an_edge_that_breaks_by_the_push_is_told_at_once_with_what_is_served(place: Town) -> None:
+def test_an_edge_that_breaks_and_stays_broken_is_told_until_it_serves_again(place: Town) -> None:
     place.run("renew")
     edge = next(iter(place.house.edges.values()))
     place.later(minutes=10)
@@ -164,9 +164,13 @@ def test_an_edge_that_breaks_by_the_push_is_told_at_once_with_what_is_served(pla
     fastly.on_change = break_one
     ran = place.run("issue", "main", "--wait", "3s", ends=1)
     assert "worse than before the push" in ran.err
+    assert "v1 was put back; 198.51.100.10 serves nothing valid so far" in ran.err
     assert "regressed" in place.run("history", "main", "--limit", "200").out
     fastly.on_change = roll_out
     edge.listeners[0].trouble = Trouble.NONE
+    ran = place.run("renew", ends=1)
+    assert "; v1 was put back\n" in ran.err
+    place.later(hours=1)
     place.run("renew")
     assert len(place.ca.issued) == 2
 

@@ -6,6 +6,7 @@ import re
 
 from certbroker.testkit.simulator import Fault, Response
 from tests.golden import golden
+from tests.scenarios.test_restore import FASTLY_EDGE, choking, later_than
 from tests.scenarios.town import Town
 
 MASKS = [
@@ -68,3 +69,12 @@ def test_a_delegation_that_was_left_behind(place: Town) -> None:
 def test_edges_seen_one_by_one(place: Town) -> None:
     place.run("renew")
     golden("words/probe.txt", told(place, "probe", "main"))
+
+
+def test_an_edge_that_broke_by_a_push_and_was_put_back(place: Town) -> None:
+    place.run("renew")
+    place.later(minutes=10)
+    with choking(place, "fastly", FASTLY_EDGE, on=later_than(place, 1)):
+        words = told(place, "issue", "main", ends=1) + "\n" + told(place, "status", ends=1)
+    place.later(hours=2)
+    golden("words/put-back.txt", words + "\n" + told(place, "plan") + "\n" + told(place, "renew"))

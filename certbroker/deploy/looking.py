@@ -1,0 +1,55 @@
+"""Looks at edges, each remembered in the store as the last one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from certbroker import probe
+from certbroker.deploy.verify import address
+from certbroker.model import Assignment, Edge, Version
+from certbroker.probe import Roots, Seen
+from certbroker.store import SeenRow, Store
+from certbroker.world import World
+
+
+@dataclass(frozen=True, slots=True)
+class Looking:
+    """How this run looks."""
+
+    store: Store
+    world: World
+    connect_to: Mapping[str, str]
+
+    def look(self, edges: Sequence[Edge], assignment: Assignment, name: str, roots: Roots) -> list[Seen]:
+        """Every address of every edge, now."""
+        looks = [
+            seen
+            for edge in edges
+            for seen in probe.look(
+                edge, name, roots=roots, network=self.world.network, connect_to=self.connect_to, clock=self.world.clock
+            )
+        ]
+        self.store.see(
+            [
+                SeenRow(
+                    target=assignment.target,
+                    name=name,
+                    edge=address(seen),
+                    certificate=assignment.certificate,
+                    at=seen.at,
+                    verdict=seen.verdict.value,
+                    fingerprint=seen.fingerprint,
+                    issued_by=seen.issued_by,
+                    ends=seen.ends,
+                    detail=seen.detail,
+                )
+                for seen in looks
+            ]
+        )
+        return looks
+
+    def look_all(self, edges: Sequence[Edge], assignment: Assignment, version: Version) -> dict[str, list[Seen]]:
+        """For each name, judged by the roots of `version`."""
+        roots = Roots.of(version.roots_pem) if version.roots_pem else Roots.system()
+        return {name: self.look(edges, assignment, name, roots) for name in assignment.names}
