@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from certbroker.failover import Cause, PassedOver
 from certbroker.model import Assignment, Certificate, KeyPolicy, KeyType, Live, Owner, Phase, Restorable, Version
 from certbroker.plan import (
     DeploymentFacts,
@@ -212,3 +213,38 @@ def test_so_many_versions_in_a_row_have_one_key_and_no_more(share: int, renewals
         have = version(number=number, key_use=have.key_use + 1 if order.key_of else 1)
     assert all(keys.count(key) == share for key in keys if key != keys[-1])
     assert keys.count(keys[-1]) <= share
+
+
+ISSUERS = ("first", "second", "third")
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(ISSUERS), st.integers(min_value=-2, max_value=2)), max_size=5),
+    st.lists(st.tuples(st.sampled_from((*ISSUERS, "gone")), st.booleans()), max_size=3),
+    st.one_of(st.none(), st.sampled_from(ISSUERS)),
+)
+def test_one_order_at_most_never_at_one_that_is_passed_over_and_never_without_a_moment(
+    passed: list[tuple[str, int]], open_: list[tuple[str, bool]], served_by: str | None
+) -> None:
+    rows = {
+        issuer: PassedOver(issuer, Cause.AWAY, NOW, NOW + timedelta(hours=hours), "503") for issuer, hours in passed
+    }
+    have = version(issuer=served_by, revoked_at=NOW) if served_by else None
+    known = VariantFacts(
+        wanted=have,
+        passed=tuple(rows.values()),
+        open_orders=tuple(OpenOrder(issuer, placed=placed) for issuer, placed in open_),
+    )
+    base = facts(target(), variants={KeyType.P256: known})
+    made = plan(replace(base, certificate=replace(base.certificate, issuers=ISSUERS)), Selection())
+    out = {issuer for issuer, row in rows.items() if row.until > NOW}
+    assert len(made.orders) == (0 if out == set(ISSUERS) else 1)
+    for order in made.orders:
+        assert order.issuer in set(ISSUERS) - out
+        assert order.replaces is None
+        stands = [issuer for issuer, placed in open_ if placed and issuer in ISSUERS and issuer not in out]
+        assert order.issuer == (stands[0] if stands else next(i for i in ISSUERS if i not in out))
+    for hold in made.holds:
+        if hold.key_type is not None:
+            assert hold.until is not None
+            assert hold.until > NOW

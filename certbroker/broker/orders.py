@@ -11,6 +11,7 @@ from certbroker.broker.desk import Desk
 from certbroker.broker.done import Done
 from certbroker.challenges import Means
 from certbroker.errors import CertbrokerError, LeaseHeld, RateLimited, StoreError, VaultError
+from certbroker.failover import Cause
 from certbroker.issuer import OrderRequest
 from certbroker.limits import Told
 from certbroker.model import Certificate, KeyType, Version
@@ -107,7 +108,7 @@ class Orders:
     def _step_in(self, order: Order, error: CertbrokerError) -> Order | None:
         """The order at the issuer that steps in; None if nobody does: then it is a failure, tried again later."""
         if not self._passed_over(order, error):
-            self._failed(order, error)
+            self._failed(order, error, min([self._backed_off(order, error), *self._better_ones_free(order)]))
             return None
         self._tried[order.certificate].add((order.key_type, order.issuer))
         certificate = self._desk.certificate(order.certificate)
@@ -115,10 +116,23 @@ class Orders:
         following = next((o for o in again.orders if o.key_type is order.key_type), None)
         if following is None:
             held = [hold.until for hold in again.holds if hold.key_type is order.key_type and hold.until]
-            self._failed(order, error, min(held, default=None))
+            self._failed(order, error, min(held) if held else self._backed_off(order, error))
             return None
         self._done[order.certificate].stepped_in.append(f"{error.what}; {following.issuer} steps in")
         return following
+
+    def _better_ones_free(self, order: Order) -> list[datetime]:
+        """When issuers that it prefers, and that are passed over, can be asked: a mistake at this one is not waited for there."""
+        issuers = self._desk.certificate(order.certificate).issuers
+        before = issuers[: issuers.index(order.issuer)]
+        known = self._desk.store.passed(order.certificate, order.key_type) if before else []
+        return [p.until for p in known if p.issuer in before and p.until > self._desk.world.clock.now()]
+
+    def _backed_off(self, order: Order, error: CertbrokerError) -> datetime:
+        failures = self._desk.store.variant(order.certificate, order.key_type).failures + 1
+        asked = failover.asked(error)
+        wait = policy.order_backoff(failures, asked.total_seconds() if asked else None, self._left(order))
+        return self._desk.world.clock.now() + wait
 
     def _passed_over(self, order: Order, error: CertbrokerError) -> bool:
         """Remember not to ask this issuer for a while, if another one may do better and we have time left to ask it."""
@@ -136,6 +150,8 @@ class Orders:
         )
         if passed is None:
             return False
+        if passed.cause is Cause.REFUSED:
+            desk.store.unmark_finalizing(order.certificate, order.key_type)
         event = events.IssuerPassedOver(
             at=now,
             certificate=order.certificate,
@@ -162,14 +178,10 @@ class Orders:
         wanted = self._desk.store.variant(order.certificate, order.key_type).wanted
         return wanted.lifetime.ends - self._desk.world.clock.now() if wanted else None
 
-    def _failed(self, order: Order, error: CertbrokerError, again: datetime | None = None) -> None:
-        """One more failure in a row. `again`: when the first issuer of several can be asked again."""
+    def _failed(self, order: Order, error: CertbrokerError, again: datetime) -> None:
+        """One more failure in a row; the next try is `again`."""
         self._done[order.certificate].order_errors.append(error)
         store, now = self._desk.store, self._desk.world.clock.now()
-        failures = store.variant(order.certificate, order.key_type).failures + 1
-        asked = failover.asked(error)
-        seconds = asked.total_seconds() if asked else None
-        again = again or now + policy.order_backoff(failures, seconds, self._left(order))
         event = events.OrderFailed(
             at=now,
             certificate=order.certificate,

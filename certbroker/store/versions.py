@@ -55,6 +55,10 @@ class Versions(Boxes, Tally):
         """A CA is about to be asked to sign. Written before the request, so that no crash gets under the least interval."""
         self._change(certificate, key_type, events, finalized=self.now())
 
+    def unmark_finalizing(self, certificate: str, key_type: KeyType) -> None:
+        """The CA refused to sign, in so many words: nothing was signed, and another CA may be asked at once."""
+        self._change(certificate, key_type, (), finalized=None)
+
     def order_failed(
         self,
         certificate: str,

@@ -220,3 +220,33 @@ def test_a_paused_name_shows_the_page_that_lifts_it_and_is_not_asked_about_every
         place.ca.faults.clear()
         place.run("renew", "main")
         assert issuers(place) == ["sandbox"]
+
+
+def test_a_key_that_the_first_does_not_sign_goes_to_the_second_and_the_other_stays(place: Town) -> None:
+    """It is refused when it is to be signed; that is no reason to wait as after a certificate."""
+    place.configure(certificates=place.certificate(targets=("folder",), keys='["ecdsa-p256", "rsa-2048"]'))
+    refused = {"type": "urn:ietf:params:acme:error:badPublicKey", "detail": "no RSA here"}
+
+    def signs_rsa(request: Request) -> bool:
+        return request.path.endswith("/finalize") and len(request.body) > 1000
+
+    place.ca.faults.append(Fault(Response.of(400, refused), matches=signs_rsa, times=1000))
+    assert "no RSA here" in place.run("renew").out
+    with place.store() as store:
+        found = {version.key_type: version.issuer for version in store.versions("main")}
+    assert found == {KeyType.P256: "sandbox", KeyType.RSA2048: "second"}
+
+
+def test_a_mistake_at_the_second_is_not_waited_for_at_the_first(place: Town) -> None:
+    place.ca.bad.rate_limited, place.ca.bad.rate_limit_seconds = 1, 3600
+    text = (place.folder / "certbroker.toml").read_text()
+    head, tail = text.split("[issuer.second]")
+    (place.folder / "certbroker.toml").write_text(
+        head + "[issuer.second]" + tail.replace("agree_to_terms = true", "", 1)
+    )
+    for minutes in (0, 1, 10, 30):
+        place.later(minutes=minutes)
+        place.run("renew", ends=1)
+    place.later(minutes=19)
+    place.run("renew")
+    assert issuers(place) == ["sandbox"]
