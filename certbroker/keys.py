@@ -24,6 +24,20 @@ PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 _CURVES: Final[dict[KeyType, ec.EllipticCurve]] = {KeyType.P256: ec.SECP256R1(), KeyType.P384: ec.SECP384R1()}
 _SIZES: Final = {KeyType.RSA2048: 2048, KeyType.RSA3072: 3072, KeyType.RSA4096: 4096}
+UNREADABLE: Final = (
+    ValueError,
+    TypeError,
+    InvalidSignature,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
+"""What `cryptography` raises at a certificate that somebody made wrong on purpose: at once, or when a part of it is looked at."""
+
+LONGEST_NAME: Final = 120
+"""Characters of a foreign name that are shown."""
+
 _CERTIFICATE: Final = re.compile(r"-----BEGIN CERTIFICATE-----\s[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----")
 
 
@@ -95,7 +109,7 @@ def read_chain(pem: str, *, what: str = "the chain") -> tuple[x509.Certificate, 
         raise BadMaterial(f"{what} is not a PEM certificate chain")
     try:
         return tuple(x509.load_pem_x509_certificate(block.encode()) for block in blocks)
-    except ValueError:
+    except UNREADABLE:
         raise BadMaterial(f"{what} holds a certificate that cannot be read") from None
 
 
@@ -120,7 +134,14 @@ class Leaf:
 
 
 def leaf_facts(certificate: x509.Certificate) -> Leaf:
-    """Raises BadMaterial if it has no DNS names or a key type we do not support."""
+    """Raises BadMaterial if it has no DNS names, a key type we do not support, or cannot be read."""
+    try:
+        return _leaf_facts(certificate)
+    except UNREADABLE:
+        raise BadMaterial("the certificate cannot be read") from None
+
+
+def _leaf_facts(certificate: x509.Certificate) -> Leaf:
     try:
         san = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         names = tuple(name.lower() for name in san.get_values_for_type(x509.DNSName))
@@ -128,6 +149,8 @@ def leaf_facts(certificate: x509.Certificate) -> Leaf:
         names = ()
     if not names:
         raise BadMaterial("the certificate names no DNS name in its SAN")
+    if not all(name.isascii() and name.isprintable() for name in names):
+        raise BadMaterial("the certificate names something in its SAN that is no DNS name")
     try:
         extension = certificate.extensions.get_extension_for_oid(ExtensionOID.AUTHORITY_KEY_IDENTIFIER).value
         authority = extension.key_identifier if isinstance(extension, x509.AuthorityKeyIdentifier) else None
@@ -149,9 +172,17 @@ def leaf_facts(certificate: x509.Certificate) -> Leaf:
 
 
 def common_name(name: x509.Name) -> str:
-    """The CN, or the whole name as RFC 4514 text."""
+    """The CN, or the whole name as RFC 4514 text; nothing in it that a terminal would obey. Raises ValueError if it cannot be read."""
     found = name.get_attributes_for_oid(NameOID.COMMON_NAME)
-    return str(found[0].value) if found else name.rfc4514_string()
+    text = str(found[0].value) if found else name.rfc4514_string()
+    return "".join(sign if sign.isprintable() else " " for sign in text[:LONGEST_NAME])
+
+
+def _subject(certificate: x509.Certificate, otherwise: str) -> str:
+    try:
+        return common_name(certificate.subject) or otherwise
+    except UNREADABLE:
+        return otherwise
 
 
 def check_pair(chain_pem: str, key_pem: Secret, names: Sequence[str], now: datetime) -> Leaf:
@@ -170,10 +201,10 @@ def check_pair(chain_pem: str, key_pem: Secret, names: Sequence[str], now: datet
     for position, (lower, upper) in enumerate(itertools.pairwise(chain), start=1):
         try:
             lower.verify_directly_issued_by(upper)
-        except (ValueError, TypeError, InvalidSignature):
+        except UNREADABLE:
             raise BadMaterial(
-                f"the chain is in the wrong order: certificate {position} ({common_name(lower.subject) or 'the leaf'}) "
-                f"is not signed by certificate {position + 1} ({common_name(upper.subject)})"
+                f"the chain is in the wrong order: certificate {position} ({_subject(lower, 'the leaf')}) "
+                f"is not signed by certificate {position + 1} ({_subject(upper, 'nameless')})"
             ) from None
     if now < leaf.lifetime.starts:
         raise BadMaterial(f"the certificate is not valid before {leaf.lifetime.starts:%Y-%m-%d %H:%M} UTC")
@@ -202,5 +233,5 @@ def key_id(public_key: object) -> str:
 def _is_ca(certificate: x509.Certificate) -> bool:
     try:
         return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-    except x509.ExtensionNotFound:
+    except (x509.ExtensionNotFound, *UNREADABLE):
         return False

@@ -283,6 +283,7 @@ class Issuer:
             clock=self._world.clock,
             transport=self._transport or Transport(self._world.network, self._network.connect_to),
             verify=self._bundle(),
+            plain=self.settings.directory.startswith("http:"),
             deadline=self._deadline,
         )
 

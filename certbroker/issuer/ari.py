@@ -24,7 +24,7 @@ LATEST: Final = timedelta(days=1)
 
 def certificate_id(leaf: Leaf) -> str | None:
     """The certID of RFC 9773 section 4.1: authority key identifier and serial. None if the leaf names no authority key."""
-    if not leaf.authority_key_id:
+    if not leaf.authority_key_id or leaf.serial < 0:
         return None
     serial = leaf.serial.to_bytes(leaf.serial.bit_length() // 8 + 1, "big")  # DER INTEGER: room for the sign bit
     return f"{_base64url(leaf.authority_key_id)}.{_base64url(serial)}"

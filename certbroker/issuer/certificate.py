@@ -9,7 +9,7 @@ from datetime import datetime
 from cryptography.hazmat.primitives import serialization
 
 from certbroker.errors import BadMaterial
-from certbroker.keys import Leaf, check_pair, common_name, leaf_facts, read_chain
+from certbroker.keys import UNREADABLE, Leaf, check_pair, common_name, leaf_facts, read_chain
 from certbroker.probe import Roots, judge
 from certbroker.secret import Secret
 
@@ -35,13 +35,13 @@ def certified(text: str, key: Secret, names: Sequence[str], now: datetime) -> Ce
         BadMaterial: it is not the one we asked for.
     """
     chain = list(read_chain(text, what="the CA's answer"))
-    while len(chain) > 1 and chain[-1].subject == chain[-1].issuer:
-        chain.pop()
-    pem = b"".join(certificate.public_bytes(serialization.Encoding.PEM) for certificate in chain).decode()
+    starts = leaf_facts(chain[0]).lifetime.starts
     try:
-        starts = leaf_facts(chain[0]).lifetime.starts
-    except ValueError:  # e.g. a lifetime that ends before it starts
-        raise BadMaterial("the certificate cannot be read") from None
+        while len(chain) > 1 and chain[-1].subject == chain[-1].issuer:
+            chain.pop()
+    except UNREADABLE:
+        raise BadMaterial("the last certificate of the chain cannot be read") from None
+    pem = b"".join(certificate.public_bytes(serialization.Encoding.PEM) for certificate in chain).decode()
     moment = max(now, starts)
     leaf = check_pair(pem, key, names, moment)
     ordered = tuple(names) + tuple(name for name in leaf.names if name not in names)

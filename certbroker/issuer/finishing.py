@@ -67,6 +67,8 @@ def _finalize(talk: Conversation, works: Sequence[Work]) -> None:
     def prepare(work: Work) -> None:
         talk.still_ours(work.request.certificate)
         talk.check_interval(work)
+        if work.journal.state != "finalizing":
+            work.pace = Pace()  # once: a CA that calls it ready again and again is asked ever more rarely
         talk.update(
             work, state="finalizing"
         )  # first: killed after the mark alone, this order would wait for the interval
@@ -82,7 +84,7 @@ def _finalize(talk: Conversation, works: Sequence[Work]) -> None:
         order = Order.read(talk.ca, reply.object())
         work.heard(order)
         if order.status in ("pending", "ready", "processing"):
-            work.look_later(talk.clock.monotonic(), Pace(), reply.retry_after)
+            work.look_later(talk.clock.monotonic(), work.pace, reply.retry_after)
 
     talk.each(works, prepare)
     talk.asked(unfinished(works), ask, hear)

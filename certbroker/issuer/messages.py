@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -23,6 +24,12 @@ from certbroker.issuer.problem import Problem, printable
 ORDER_STATUSES: Final = frozenset({"pending", "ready", "processing", "valid", "invalid"})
 AUTHORIZATION_STATUSES: Final = frozenset({"pending", "valid", "invalid", "deactivated", "expired", "revoked"})
 CHALLENGE_STATUSES: Final = frozenset({"pending", "processing", "valid", "invalid"})
+
+MOST_AUTHORIZATIONS: Final = 200
+"""Of one order, each is a request. CAs take a hundred names at most, and may want more than one for each (RFC 8555 section 7.1.3)."""
+
+MOST_SHOWN: Final = 30
+"""Challenges, profiles and identities that are read of one answer."""
 
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{22,512}\Z")
 """base64url of at least 128 bits (RFC 8555 section 8.1)."""
@@ -77,8 +84,10 @@ class Directory:
             revoke=_address(ca, "its directory", value, "revokeCert") if "revokeCert" in value else None,
             key_change=_address(ca, "its directory", value, "keyChange") if "keyChange" in value else None,
             terms=printable(meta["termsOfService"]) if isinstance(meta.get("termsOfService"), str) else None,
-            profiles={printable(k): printable(v) for k, v in profiles.items()} if isinstance(profiles, Mapping) else {},
-            caa_identities=tuple(i.lower() for i in identities if isinstance(i, str))
+            profiles={printable(k): printable(v) for k, v in islice(profiles.items(), MOST_SHOWN)}
+            if isinstance(profiles, Mapping)
+            else {},
+            caa_identities=tuple(printable(i).lower() for i in identities[:MOST_SHOWN] if isinstance(i, str))
             if isinstance(identities, list)
             else (),
             binding_required=meta.get("externalAccountRequired") is True,
@@ -103,6 +112,8 @@ class Order:
         urls = value.get("authorizations")
         if not isinstance(urls, list) or not urls:
             raise IssuanceError(f"{ca} answered the order without authorizations")
+        if len(urls) > MOST_AUTHORIZATIONS:
+            raise IssuanceError(f"{ca} wants {len(urls)} authorizations for one order")
         return cls(
             status=status,
             authorizations=tuple(_checked(ca, "the order", "authorizations", url) for url in urls),
@@ -155,7 +166,9 @@ class Authorization:
             name=printable(name).lower().removeprefix("*."),
             wildcard=value.get("wildcard") is True or name.startswith("*."),
             status=_status(ca, f"the authorization of {printable(name)}", value, AUTHORIZATION_STATUSES),
-            challenges=tuple(c for c in map(_challenge, offered) if c) if isinstance(offered, list) else (),
+            challenges=tuple(c for c in map(_challenge, offered[:MOST_SHOWN]) if c)
+            if isinstance(offered, list)
+            else (),
         )
 
     def challenge(self, ca: str, kind: str) -> Challenge:

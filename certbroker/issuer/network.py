@@ -4,13 +4,17 @@ Nonces are taken from every reply, errors included, under a lock; `badNonce` is 
 becomes one of our errors and keeps its problem document, 409 included, and its `Retry-After`; contacts are announced;
 every request has a time limit and none is sent after the deadline. POSTs are never re-sent otherwise: the nonce is spent.
 
-The logger `acme.client` writes every request and reply at DEBUG. None of them holds a private key. Nothing in certbroker
-sets it below INFO unless the user asks for the highest verbosity.
+A CA may be mistaken, or be somebody else: of an answer no more is read than `MOST_BYTES` within `READ_SECONDS`, whatever its
+headers promise; a redirect is followed a few times and for GET and HEAD alone; and a CA that is asked by HTTPS cannot send us
+to a plain address (RFC 8555 section 6.1).
+
+This logger writes every request and reply at DEBUG. None of them holds a private key. Nothing in certbroker sets it below
+INFO unless the user asks for the highest verbosity.
 """
 
 from __future__ import annotations
 
-import json
+import logging
 import re
 import threading
 from collections import deque
@@ -18,6 +22,7 @@ from collections.abc import Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import urljoin
 
 import requests
 from acme.client import ClientNetwork
@@ -28,11 +33,12 @@ from josepy.json_util import decode_b64jose
 from josepy.jwa import ES256
 from josepy.jwk import JWK
 from requests.adapters import BaseAdapter
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from certbroker.errors import IssuanceError, IssuerUnavailable
 from certbroker.issuer.account_key import algorithm
-from certbroker.issuer.problem import PREFIX, printable, refusal
+from certbroker.issuer.messages import usable
+from certbroker.issuer.problem import PREFIX, decoded, printable, refusal
 from certbroker.session import CONNECT_SECONDS, READ_SECONDS, USER_AGENT, retry_after
 from certbroker.world import Clock
 
@@ -42,7 +48,25 @@ TRIES: Final = 10
 KEPT_NONCES: Final = 16
 """CAs forget old nonces; a long list of them is a list of refusals."""
 
-_NONCE: Final = re.compile(r"[A-Za-z0-9_-]+\Z")
+MOST_BYTES: Final = 1 << 20
+"""Of one answer. The longest honest one, an order for a hundred names or a chain of RSA certificates, is a fiftieth of it."""
+
+MOST_HOPS: Final = 3
+"""How often one question is sent on to another address."""
+
+_NONCE: Final = re.compile(r"[A-Za-z0-9_-]{1,512}\Z")
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+
+_logger: Final = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What came over the line, whatever its status."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +82,8 @@ class Reply:
     def object(self) -> dict[str, Any]:
         """Decoded JSON that must be an object. Raises IssuanceError."""
         try:
-            value = json.loads(self.body)
-        except (ValueError, RecursionError):
+            value = decoded(self.body)
+        except ValueError:
             kind = printable(self.headers.get("Content-Type", "no content type"))
             raise IssuanceError(f"{self.ca} answered {self.doing} with {kind} that is not JSON") from None
         if not isinstance(value, dict):
@@ -74,22 +98,34 @@ class Reply:
             raise IssuanceError(f"{self.ca} answered {self.doing} with something that is not text") from None
 
 
+class _Session(requests.Session):
+    """Follows nothing by itself: it would read the whole of a redirect's body first, and take any address."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        return None
+
+
 class CaNetwork(ClientNetwork):
     """One issuer's line. Thread-safe once the account is known.
 
     Args:
         ca: how the file calls the issuer, for messages.
         verify: a CA bundle's path, or True for the system's.
+        plain: addresses without TLS are taken too, for the directory is at such a one.
         deadline: `clock.monotonic()` seconds after which nothing is sent any more.
     """
 
-    def __init__(self, ca: str, *, clock: Clock, transport: BaseAdapter, verify: bool | str, deadline: float) -> None:
+    def __init__(
+        self, ca: str, *, clock: Clock, transport: BaseAdapter, verify: bool | str, plain: bool, deadline: float
+    ) -> None:
         super().__init__(alg=ES256, user_agent=USER_AGENT)
+        self.session = _Session()
         self.verify_ssl = verify  # type: ignore[assignment]  # a path works, acme's annotation is too narrow
         self.session.mount("https://", transport)
         self.session.mount("http://", transport)
         self.session.auth = _as_it_is
         self._ca = ca
+        self._plain = plain
         self._clock = clock
         self._deadline = deadline
         self._free: deque[bytes] = deque(maxlen=KEPT_NONCES)
@@ -119,8 +155,7 @@ class CaNetwork(ClientNetwork):
         Raises:
             RateLimited, IssuerUnavailable, IssuanceError: it refused, cannot be reached, answered something else.
         """
-        response = self._request("GET", url, doing, {"Accept": "application/json"})
-        return self._reply(response, doing)
+        return self._reply(self._follow("GET", url, doing, {"Accept": "application/json"}), doing)
 
     def ask(self, url: str, doing: str, payload: JSONDeSerializable | None = None) -> Reply:
         """A signed POST; without payload a POST-as-GET (RFC 8555 section 6.3). Raises as `read` does."""
@@ -130,10 +165,10 @@ class CaNetwork(ClientNetwork):
             for attempt in range(1, TRIES + 1):
                 fresh = None
                 data = self._wrap_in_jws(payload, nonce, url)  # type: ignore[arg-type]  # None is POST-as-GET, and nonces are bytes
-                response = self._request("POST", url, doing, {"Content-Type": self.JOSE_CONTENT_TYPE}, data)
-                fresh = _nonce_of(response)
+                answer = self._request("POST", url, doing, {"Content-Type": self.JOSE_CONTENT_TYPE}, data)
+                fresh = _nonce_of(answer)
                 try:
-                    return self._reply(response, doing)
+                    return self._reply(answer, doing)
                 except IssuanceError as error:
                     if error.problem_type != PREFIX + "badNonce" or attempt == TRIES:
                         raise
@@ -173,50 +208,99 @@ class CaNetwork(ClientNetwork):
             self._turn.notify_all()
 
     def _fetch_nonce(self) -> bytes:
-        response = self._request("HEAD", self.new_nonce, "a new nonce", {})
-        self._reply(response, "a new nonce")
-        nonce = _nonce_of(response)
+        answer = self._follow("HEAD", self.new_nonce, "a new nonce", {})
+        self._reply(answer, "a new nonce")
+        nonce = _nonce_of(answer)
         if nonce is None:
             raise IssuanceError(f"{self._ca} answered the request for a new nonce without one")
         return nonce
 
+    def _follow(self, method: str, url: str, doing: str, headers: Mapping[str, str]) -> _Answer:
+        """An unsigned question, and where its answer sends us."""
+        for _ in range(MOST_HOPS):
+            answer = self._request(method, url, doing, headers)
+            place = answer.headers.get("Location", "")
+            if answer.status not in _REDIRECTS or not place:
+                return answer
+            try:
+                url = urljoin(url, place)
+            except ValueError:
+                url = ""
+        raise IssuanceError(f"{self._ca} sends {doing} on and on, from one address to the next")
+
     def _request(
         self, method: str, url: str, doing: str, headers: Mapping[str, str], data: str | None = None
-    ) -> requests.Response:
-        left = self._deadline - self._clock.monotonic()
+    ) -> _Answer:
+        self._check_address(url, doing)
+        began = self._clock.monotonic()
+        left = self._deadline - began
         if left <= 0:
             raise IssuerUnavailable(
                 f"no time left to ask {self._ca} for {doing}", hint="the next run goes on from here"
             )
         limits = (min(CONNECT_SECONDS, left), min(READ_SECONDS, left))
+        # a compressed answer could be a thousand times what came over the line
+        sent = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity", **headers}
+        _logger.debug("%s %s %s", method, url, data or "")
         try:
-            return self._send_request(
-                method, url, data=data, headers=dict(headers), timeout=limits, allow_redirects=method != "POST"
-            )
+            with self.session.request(
+                method,
+                url,
+                data=data,
+                headers=sent,
+                timeout=limits,
+                verify=self.verify_ssl,
+                allow_redirects=False,
+                stream=True,
+            ) as response:
+                body = self._body(response, doing)
         except requests.exceptions.SSLError:
             raise IssuerUnavailable(
                 f"{self._ca} showed a certificate we do not trust at {_origin(url)}",
                 hint=f"for a CA of your own set ca_bundle in [issuer.{self._ca}]",
             ) from None
-        except requests.exceptions.Timeout:
+        except (requests.exceptions.Timeout, ReadTimeoutError):
             raise IssuerUnavailable(f"{self._ca} did not answer {doing} in time") from None
         except (requests.exceptions.RequestException, HTTPError, OSError) as error:
             raise IssuerUnavailable(
                 f"{self._ca} cannot be reached at {_origin(url)} ({type(error).__name__})"
             ) from None
+        _logger.debug("%s answered %d %r %r", url, response.status_code, dict(response.headers), body)
+        return _Answer(response.status_code, response.headers, body)
 
-    def _reply(self, response: requests.Response, doing: str) -> Reply:
+    def _check_address(self, url: str, doing: str) -> None:
+        if not usable(url):
+            raise IssuanceError(f"{self._ca} has no address for {doing} that can be asked")
+        if not self._plain and not url.lower().startswith("https:"):
+            raise IssuanceError(
+                f"{self._ca} is asked by HTTPS and names an address without it for {doing}: {_origin(url)}",
+                hint="it is not asked there: anybody on the way could answer in its place",
+            )
+
+    def _body(self, response: requests.Response, doing: str) -> bytes:
+        """Everything, if it is not too much and comes before it is too late; piece by piece, for each may be slow."""
+        latest = min(self._deadline, self._clock.monotonic() + READ_SECONDS)
+        body = bytearray()
+        while piece := response.raw.read1(MOST_BYTES, decode_content=False):
+            body += piece
+            if len(body) > MOST_BYTES:
+                raise IssuanceError(f"{self._ca} answered {doing} with more than {MOST_BYTES >> 20} MiB")
+            if self._clock.monotonic() >= latest:
+                raise IssuerUnavailable(f"{self._ca} did not come to the end of its answer to {doing} in time")
+        return bytes(body)
+
+    def _reply(self, answer: _Answer, doing: str) -> Reply:
         now = self._clock.now()
-        wait = retry_after(response.headers, now)
-        if not 200 <= response.status_code < 300:
-            kind = response.headers.get("Content-Type", "")
-            raise refusal(self._ca, doing, response.status_code, kind, response.content, wait, now)
-        return Reply(self._ca, doing, response.headers, response.content, wait)
+        wait = retry_after(answer.headers, now)
+        if not 200 <= answer.status < 300:
+            kind = answer.headers.get("Content-Type", "")
+            raise refusal(self._ca, doing, answer.status, kind, answer.body, wait, now)
+        return Reply(self._ca, doing, answer.headers, answer.body, wait)
 
 
-def _nonce_of(response: requests.Response) -> bytes | None:
+def _nonce_of(answer: _Answer) -> bytes | None:
     """The reply's nonce; one that is not base64url is as good as none."""
-    value = response.headers.get(ClientNetwork.REPLAY_NONCE_HEADER, "")
+    value = answer.headers.get(ClientNetwork.REPLAY_NONCE_HEADER, "")
     if not _NONCE.match(value):
         return None
     try:

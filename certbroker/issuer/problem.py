@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -19,6 +20,12 @@ DETAIL_CHARACTERS: Final = 500
 _DOMAIN: Final = re.compile(r'too many certificates \(\d+\) already issued for "([a-zA-Z0-9.-]{1,253})"')
 _WHEN: Final = re.compile(r"retry after (\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)(?:Z| UTC)")
 _LINK: Final = re.compile(r"https://[!-~]{1,2000}")
+
+MOST_BELOW: Final = 100
+"""Subproblems that are read: one for each name of the longest order."""
+
+DEEPEST: Final = 32
+"""Levels of JSON. What the RFCs define has five."""
 
 HINTS: Final[Mapping[str, str]] = {
     "caa": "the zone's CAA records must allow this CA: see `certbroker check`",
@@ -38,6 +45,32 @@ def printable(text: object) -> str:
     clean = "".join(c if c.isprintable() else " " for c in str(text)[: DETAIL_CHARACTERS * 2])
     clean = " ".join(clean.split())
     return clean if len(clean) <= DETAIL_CHARACTERS else clean[: DETAIL_CHARACTERS - 1] + "…"
+
+
+def decoded(body: bytes) -> Any:
+    """JSON from a stranger: no deeper than `DEEPEST`, every number finite, so that it can be walked, shown and stored.
+
+    Raises:
+        ValueError: it is none, or none of this kind.
+    """
+    try:
+        value = json.loads(body)
+    except RecursionError:
+        raise ValueError("too deep") from None
+    level = [value]
+    for _ in range(DEEPEST):
+        if any(isinstance(item, float) and not math.isfinite(item) for item in level):
+            raise ValueError("a number without an end")
+        level = [inner for item in level for inner in _inside(item)]
+        if not level:
+            return value
+    raise ValueError("too deep")
+
+
+def _inside(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +103,7 @@ class Problem:
             type=printable(value["type"]) if isinstance(value.get("type"), str) else "",
             detail=printable(value.get("detail") or value.get("title") or ""),
             name=printable(name) if isinstance(name, str) else "",
-            subproblems=tuple(p for p in map(cls._leaf, below) if p) if isinstance(below, list) else (),
+            subproblems=tuple(p for p in map(cls._leaf, below[:MOST_BELOW]) if p) if isinstance(below, list) else (),
             link=_link(value.get("detail")),
             instance=found[0] if (found := _LINK.findall(str(value.get("instance") or ""))) else "",
         )
@@ -159,8 +192,8 @@ def refusal(
         now: when the answer came.
     """
     try:
-        problem = Problem.read(json.loads(body)) or Problem()
-    except (ValueError, RecursionError):
+        problem = Problem.read(decoded(body)) or Problem()
+    except ValueError:
         problem = Problem()
     known = bool(problem.type or problem.detail)
     kind = problem.agreed or None

@@ -102,7 +102,7 @@ def _seen(edge: Edge, name: str, at: datetime, place: Place, heard: Heard, roots
         chain = [x509.load_der_x509_certificate(der) for der in heard.chain]
         problem = judge_certificates(chain, probe_name(name), roots, at)
         issued_by, ends = keys.common_name(chain[0].issuer), chain[0].not_valid_after_utc
-    except ValueError:
+    except keys.UNREADABLE:
         detail = "the certificate cannot be read"
         return Seen(edge, place.shown, name, at, Verdict.INVALID, fingerprint, detail=detail, chain=len(heard.chain))
     verdict = Verdict.INVALID if problem else Verdict.VALID

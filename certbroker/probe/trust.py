@@ -97,10 +97,22 @@ def judge_certificates(chain: Sequence[x509.Certificate], name: str, roots: Root
             return f"wrong name: it is for {_some(names)}" if names else "wrong name: it names no DNS name"
         _verifier(roots, now, _subject(name, names)).verify(leaf, others)
     except verification.VerificationError as error:
-        return _why(chain, roots, now) or f"does not verify: {str(error).splitlines()[0]}"
-    except ValueError:
+        return _explained(chain, roots, now) or f"does not verify: {_one_line(error)}"
+    except keys.UNREADABLE:
         return "the certificate cannot be read or judged"
     return None
+
+
+def _explained(chain: Sequence[x509.Certificate], roots: Roots, now: datetime) -> str | None:
+    try:
+        return _why(chain, roots, now)
+    except keys.UNREADABLE:  # a name somewhere in the chain
+        return None
+
+
+def _one_line(error: Exception) -> str:
+    """The first line; nothing in it that a terminal would obey."""
+    return "".join(sign if sign.isprintable() else " " for sign in f"{error} ".splitlines()[0][:200]).strip()
 
 
 def _subject(name: str, names: Sequence[str]) -> x509.DNSName:
@@ -169,4 +181,5 @@ def _names(leaf: x509.Certificate) -> list[str]:
 
 
 def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    shown = ["".join(sign if sign.isprintable() else " " for sign in name[:253]) for name in names[:3]]
+    return ", ".join(shown) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

@@ -26,8 +26,8 @@ class Story:
 def debug_logging(stream: TextIO) -> Iterator[None]:
     """Everything the libraries have to say (`-vv`), until the block ends.
 
-    `acme.client` tells every message and `sqlalchemy.engine` every statement without its values. Bodies that hold a key or a
-    token are never logged by any of them; tests/scenarios/test_canary.py keeps watch.
+    `certbroker.issuer.network` tells every message to and from a CA, `sqlalchemy.engine` every statement without its values.
+    Bodies that hold a key or a token are never logged by any of them; tests/scenarios/test_canary.py keeps watch.
     """
     handler = logging.StreamHandler(stream)
     handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s %(message)s"))
