@@ -60,7 +60,6 @@ class TargetFacts:
     name: str
     key_types: tuple[KeyType, ...]
     accept_untrusted: bool = False
-    most_names: int | None = None
     deployments: Mapping[str, DeploymentFacts] = field(default_factory=dict)
     live: Mapping[str, Live] | None = None
     trouble: str | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 import itertools
 import re
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtensionOID, NameOID
 
 from certbroker.errors import BadMaterial
-from certbroker.model import KeyType, Lifetime, covers
+from certbroker.model import KeyType, Lifetime, covers, is_address
 from certbroker.secret import Secret
 
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
@@ -96,10 +97,28 @@ def key_type_of(key: object, *, what: str = "the key") -> KeyType:
 
 
 def signing_request(key: Secret, names: Sequence[str]) -> bytes:
-    """A PEM certificate signing request: empty subject, `names` as SAN, SHA-256."""
-    san = x509.SubjectAlternativeName([x509.DNSName(name) for name in names])
+    """A PEM certificate signing request: empty subject, `names` (DNS names and IP addresses) as SAN, SHA-256."""
+    san = x509.SubjectAlternativeName([general_name(name) for name in names])
     builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).add_extension(san, critical=False)
     return builder.sign(load_key(key), hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+
+def general_name(name: str) -> x509.DNSName | x509.IPAddress:
+    """A name as we keep it, as a SAN has it (RFC 5280 section 4.2.1.6)."""
+    return x509.IPAddress(ipaddress.ip_address(name)) if is_address(name) else x509.DNSName(name)
+
+
+def names_of(certificate: x509.Certificate) -> tuple[str, ...]:
+    """What its SAN names, in the form that we keep: DNS names, then IP addresses; empty if it has none.
+
+    An address that is written as a DNS name is none (RFC 9110 section 4.3.5). Raises ValueError if the SAN cannot be read.
+    """
+    try:
+        san = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return ()
+    names = [name for name in map(str.lower, san.get_values_for_type(x509.DNSName)) if not is_address(name)]
+    return (*names, *map(str, san.get_values_for_type(x509.IPAddress)))
 
 
 def read_chain(pem: str, *, what: str = "the chain") -> tuple[x509.Certificate, ...]:
@@ -134,7 +153,7 @@ class Leaf:
 
 
 def leaf_facts(certificate: x509.Certificate) -> Leaf:
-    """Raises BadMaterial if it has no DNS names, a key type we do not support, or cannot be read."""
+    """Raises BadMaterial if it has no names, a key type we do not support, or cannot be read."""
     try:
         return _leaf_facts(certificate)
     except UNREADABLE:
@@ -143,12 +162,11 @@ def leaf_facts(certificate: x509.Certificate) -> Leaf:
 
 def _leaf_facts(certificate: x509.Certificate) -> Leaf:
     try:
-        san = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        names = tuple(name.lower() for name in san.get_values_for_type(x509.DNSName))
-    except (x509.ExtensionNotFound, ValueError):
+        names = names_of(certificate)
+    except ValueError:
         names = ()
     if not names:
-        raise BadMaterial("the certificate names no DNS name in its SAN")
+        raise BadMaterial("the certificate names neither a DNS name nor an IP address in its SAN")
     if not all(name.isascii() and name.isprintable() for name in names):
         raise BadMaterial("the certificate names something in its SAN that is no DNS name")
     try:

@@ -39,6 +39,11 @@ class Method(StrEnum):
     DNS_ACCOUNT_01 = "dns-account-01"
     HTTP_01 = "http-01"
 
+    @property
+    def proves_addresses(self) -> bool:
+        """What answers at an IP address proves it; no DNS record does (RFC 8738 section 7)."""
+        return not self.value.startswith("dns-")
+
 
 class RevocationReason(StrEnum):
     """Why a certificate is revoked: what a subscriber may say (Let's Encrypt, docs/revoking)."""
@@ -363,12 +368,21 @@ class Window:
     explanation_url: str | None = None
 
 
+def is_address(name: str) -> bool:
+    """Whether a name, as we keep it, is an IP address: no DNS name holds a colon or ends in a number."""
+    return ":" in name or name.rpartition(".")[2].isdigit()
+
+
 def covers(pattern: str, name: str) -> bool:
     """Whether a SAN `pattern` covers `name` (RFC 6125: one label for the star). `*.a` covers `*.a` and `x.a`, not `a`."""
     if pattern == name:
         return True
     return (
-        pattern.startswith("*.") and "." in name and name.split(".", 1)[1] == pattern[2:] and not name.startswith("*.")
+        not is_address(name)
+        and pattern.startswith("*.")
+        and "." in name
+        and name.split(".", 1)[1] == pattern[2:]
+        and not name.startswith("*.")
     )
 
 

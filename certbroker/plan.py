@@ -107,9 +107,6 @@ def _pushes(facts: Facts, selection: Selection, target: TargetFacts, orders: Map
             )
         ]
     names = c.names_on(target.name)
-    if target.most_names is not None and len(c.names) > target.most_names:
-        why = f"{target.name} takes at most {target.most_names} names, {c.name} has {len(c.names)}"
-        return [Hold(c.name, target.name, why, person=True, failed=True, hint="split the certificate in the file")]
     coming = key_type in orders
     if coming:
         version = None

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
@@ -37,6 +38,17 @@ def test_a_good_pair_tells_its_facts() -> None:
     assert leaf.fingerprint == GOOD.version.fingerprint
     assert set(leaf.names) == set(NAMES)
     assert leaf.key_type is KeyType.P256
+
+
+def test_addresses_are_asked_for_and_read_as_addresses() -> None:
+    names = ("example.com", "192.0.2.1", "2001:db8::1")
+    request = x509.load_pem_x509_csr(keys.signing_request(GOOD.key_pem, names))
+    san = request.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert san.get_values_for_type(x509.DNSName) == ["example.com"]
+    assert [str(address) for address in san.get_values_for_type(x509.IPAddress)] == ["192.0.2.1", "2001:db8::1"]
+    made = make_bundle(names)
+    assert keys.check_pair(made.version.chain_pem, made.key_pem, names, NOW).names == names
+    assert refused(GOOD.version.chain_pem, names=("192.0.2.1",)).what == "the certificate does not cover 192.0.2.1"
 
 
 def test_a_key_of_another_certificate() -> None:

@@ -57,6 +57,16 @@ def at(port: int, name: str = "example.com", *, roots: Roots = ROOTS, timeout: f
     return seen
 
 
+@pytest.mark.parametrize("address", ["192.0.2.1", "2001:db8::1"])
+def test_an_address_is_asked_for_without_a_name_and_judged_as_an_address(edge: TlsEdge, address: str) -> None:
+    """RFC 6066 section 3: SNI holds no literal address."""
+    chain, key = pair(CA, "example.com", address)
+    edge.listeners[0].show(chain, key)
+    assert at(edge.port, address).verdict is Verdict.VALID
+    assert edge.asked[-1][1] is None
+    assert at(edge.port, "192.0.2.2").detail == f"wrong name: it is for example.com, {address}"
+
+
 def test_it_sees_what_is_served_and_finds_it_valid(edge: TlsEdge) -> None:
     leaf = keys.read_chain(GOOD[0])[0]
     assert at(edge.port) == Seen(
@@ -133,7 +143,7 @@ def self_signed(*names: str) -> str:
         ),
         (lone_leaf()[1], "example.com", 0, "untrusted chain: it ends at certbroker sandbox ECDSA intermediate Y2"),
         (self_signed("example.com"), "example.com", 0, "self-signed"),
-        (self_signed(), "example.com", 0, "wrong name: it names no DNS name"),
+        (self_signed(), "example.com", 0, "wrong name: it names none"),
         ("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "example.com", 0, "cannot be read"),
         ("nothing", "example.com", 0, "not a PEM certificate chain"),
     ],

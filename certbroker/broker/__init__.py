@@ -5,7 +5,7 @@ from certbroker.broker.desk import Desk
 from certbroker.broker.looking import Look, probe
 from certbroker.broker.opening import home_path, open_desk, open_store, read_config, sqlite_file, store_url
 from certbroker.broker.plans import Plans, show
-from certbroker.broker.report import Entry, Line, Report, State, Trouble, day, minute, served_now
+from certbroker.broker.report import Entry, Line, Report, State, Trouble, day, minute, readable, served_now
 from certbroker.broker.revoking import revoke
 from certbroker.broker.runs import issue, push, renew
 from certbroker.broker.views import Status, explain, status, told
@@ -32,6 +32,7 @@ __all__ = [
     "probe",
     "push",
     "read_config",
+    "readable",
     "renew",
     "revoke",
     "served_now",

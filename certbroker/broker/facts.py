@@ -125,7 +125,6 @@ def _target(
         name=assignment.target,
         key_types=traits.key_types,
         accept_untrusted=settings.accept_untrusted,
-        most_names=traits.most_names,
         deployments=deployments,
         live=live,
         trouble=trouble,

@@ -9,7 +9,7 @@ from certbroker.broker.desk import Desk
 from certbroker.config import Config, default_store, find, load
 from certbroker.errors import StoreError
 from certbroker.events import Emit
-from certbroker.model import KeyType
+from certbroker.model import Traits
 from certbroker.secret import SecretRef, expand
 from certbroker.store import Store
 from certbroker.world import World
@@ -27,7 +27,7 @@ def read_config(world: World, option: str | None) -> Config:
         provider_types=registry.provider_types(),
         solver_types=challenges.solver_types(),
         solver_puts=challenges.solver_puts,
-        key_types_of=_key_types,
+        traits_of=_traits,
     )
 
 
@@ -60,8 +60,8 @@ def open_desk(world: World, option: str | None, emit: Emit) -> Desk:
     return Desk(world, config, open_store(world, config), emit)
 
 
-def _key_types(provider_type: str) -> tuple[KeyType, ...]:
-    return registry.provider(provider_type).traits.key_types
+def _traits(provider_type: str) -> Traits:
+    return registry.provider(provider_type).traits
 
 
 def home_path(world: World, text: str) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from certbroker.broker.desk import Desk, nearest
 from certbroker.broker.facts import gather
@@ -52,6 +52,10 @@ def show(
 
     with ThreadPoolExecutor(max_workers=8) as pool:
         planned = list(pool.map(one, chosen))
+    unknown = _unknown_profiles(desk)
+    planned = [
+        replace(p, remarks=(*p.remarks, *(unknown[i] for i in p.certificate.issuers if i in unknown))) for p in planned
+    ]
     plans, limits = ration(desk, planned, offline=offline)
     orders = sum(len(p.orders) for p in plans)
     pushes = sum(len(p.pushes) for p in plans)
@@ -60,3 +64,21 @@ def show(
     blocked = any(hold.failed and hold.person for hold in holds)
     changes = bool(orders or pushes or foreign)
     return Plans(tuple(plans), orders, pushes, foreign, limits, 1 if blocked else 4 if changes else 0)
+
+
+def _unknown_profiles(desk: Desk) -> dict[str, str]:
+    """By issuer: that its CA did not offer the file's profile when it was last asked. The order asks it again and stops."""
+    found = {}
+    for name, settings in desk.config.issuers.items():
+        kept = desk.store.directory(settings.directory) if settings.profile else None
+        if kept is None:
+            continue
+        meta = kept[0].get("meta")
+        offered = meta.get("profiles") if isinstance(meta, Mapping) else None
+        known = sorted(map(str, offered)) if isinstance(offered, Mapping) else []
+        if settings.profile not in known:
+            place = f" ({desk.config.file}:{settings.line})" if settings.line else ""
+            found[name] = (
+                f"{name} has no profile {settings.profile}{place}; when last asked it offered {', '.join(known) or 'none'}"
+            )
+    return found

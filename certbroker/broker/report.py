@@ -123,6 +123,19 @@ def target_line(
     return Line(state, target, text + (f" ({others} of {len(rows)} done)" if others else ""), seconds)
 
 
+def readable(name: str) -> str:
+    """A name as it is ordered, and beside it as people write it where that is another: `xn--bcher-kva.example (bücher.example)`."""
+    if "xn--" not in name:
+        return name
+    import idna
+
+    star = "*." if name.startswith("*.") else ""
+    try:
+        return f"{name} ({star}{idna.decode(name.removeprefix(star))})"
+    except UnicodeError:
+        return name
+
+
 def served_now(store: Store, certificate: str, target: str | None = None) -> str:
     """What the edges of a certificate serve, as last seen: `8 of 8 edges serve v1, valid until Thu 7 Jan 2027`."""
     looks = [look for look in store.seen(certificate) if target is None or look.target == target]

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from certbroker import failover, policy
 from certbroker.broker.facts import wishes
-from certbroker.broker.report import PHASE_STATE, State, day, minute, served_now, worst
+from certbroker.broker.report import PHASE_STATE, State, day, minute, readable, served_now, worst
 from certbroker.config import Config
 from certbroker.errors import UsageError
 from certbroker.limits import concerns
@@ -222,7 +222,7 @@ def explain(store: Store, config: Config, name: str, now: datetime) -> list[str]
 
 
 def _explain_certificate(store: Store, config: Config, certificate: Certificate, now: datetime) -> list[str]:
-    lines = [f"{certificate.name} · {', '.join(certificate.names)}"]
+    lines = [f"{certificate.name} · {', '.join(map(readable, certificate.names))}"]
     variants = store.variants(certificate.name)
     facts = Facts(
         now=now,

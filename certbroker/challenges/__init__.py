@@ -21,7 +21,7 @@ from certbroker.challenges.records import HttpAnswer, Journal, Kind, Landing, Pl
 from certbroker.challenges.solver import ADOPTED, Solver, SolverContext, Spreads
 from certbroker.errors import CertbrokerError, NothingDone
 from certbroker.events import Checked, Emit, ProofPublished, ProofRemoved
-from certbroker.model import NAME, Method, base_name
+from certbroker.model import NAME, Method, base_name, is_address
 from certbroker.secret import Secret, SecretRef
 from certbroker.world import World
 
@@ -343,6 +343,8 @@ class Challenges:
         """What CAA says about an order for `name`: a finding with state "fail" forbids it, "warn" is worth a look."""
         from certbroker.challenges import caa
 
+        if is_address(name):
+            return []  # RFC 8659 section 3: CAA speaks of domain names
         return caa.preflight(
             base_name(name),
             issuers=issuers,

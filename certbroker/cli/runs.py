@@ -162,7 +162,7 @@ def plan(
 ) -> int:
     """Show what renew would do, and why. Changes nothing."""
     from certbroker import broker
-    from certbroker.broker import minute
+    from certbroker.broker import minute, readable
     from certbroker.cli.paper import Paper, counted
     from certbroker.plan import Hold, Order, Push, Restore
 
@@ -178,7 +178,7 @@ def plan(
     for p in plans.plans:
         if not p.steps and not p.remarks and not everything:
             continue
-        paper.line(f"{p.certificate.name} · {', '.join(p.certificate.names)}")
+        paper.line(f"{p.certificate.name} · {', '.join(map(readable, p.certificate.names))}")
         for step in p.steps:
             match step:
                 case Order():

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import replace
 from typing import Final
 
-from certbroker.config.issuers import LETSENCRYPT, LETSENCRYPT_STAGING, preset
+from certbroker.config import refused
+from certbroker.config.issuers import preset
 from certbroker.config.lines import Lines
-from certbroker.config.names import dns_name
+from certbroker.config.names import dns_name, subject
 from certbroker.config.problems import Problems
 from certbroker.config.proofs import Proofs
 from certbroker.config.settings import IssuerSettings, TargetSettings
+from certbroker.config.split import parts
 from certbroker.config.tables import CertificateTable, DefaultsTable
 from certbroker.config.words import listed, nearest, quoted, unknown
-from certbroker.model import LABEL, Assignment, Certificate, KeyPolicy, KeyType, Method, covers
+from certbroker.model import LABEL, Assignment, Certificate, KeyPolicy, KeyType, Method, Traits
 
 EACH: Final = "{each}"
 DEFAULT_KEYS: Final = (KeyType.P256,)
 """Every target that we know takes it."""
-
-_REFUSES_OVERLAP: Final = frozenset({LETSENCRYPT, LETSENCRYPT_STAGING})
 
 
 class Certificates:
@@ -34,7 +35,7 @@ class Certificates:
         targets: Mapping[str, TargetSettings],
         named_issuers: Collection[str],
         named_targets: Collection[str],
-        key_types_of: Callable[[str], tuple[KeyType, ...]],
+        traits_of: Callable[[str], Traits],
         defaults: DefaultsTable,
         broken_defaults: Collection[str],
         proofs: Proofs,
@@ -53,7 +54,7 @@ class Certificates:
         self._defaults = defaults
         self._broken_defaults = broken_defaults
         self._proofs = proofs
-        self._accepted = {target.name: key_types_of(target.type) for target in targets.values()}
+        self._traits = {target.name: traits_of(target.type) for target in targets.values()}
         self._serving: dict[tuple[str, str], str] = {}
         self._presets: dict[str, IssuerSettings] = {}
         self._default_issuers = self._check_issuers(("defaults", "issuer"), defaults.issuer or ())
@@ -118,13 +119,13 @@ class Certificates:
             return
         if not names:
             return
-        self._overlaps(path, names, issuers)
-        assignments = self._assignments(name, path, table, names, keys, entry)
         challenge = table.challenge or self._defaults.challenge or Method.DNS_01
-        self._proofs.check(path, challenge, names)
-        self.found[name] = Certificate(
+        self._proofs.check(path, challenge, tuple(names))
+        self._refusals(path, names, issuers, challenge)
+        assignments = self._assignments(name, path, table, tuple(names), keys, entry)
+        whole = Certificate(
             name=name,
-            names=names,
+            names=tuple(names),
             keys=keys,
             issuers=issuers,
             assignments=assignments,
@@ -132,31 +133,69 @@ class Certificates:
             challenge=challenge,
             key_policy=table.key_policy or self._defaults.key_policy or KeyPolicy(),
         )
+        for part in self._parts(path, whole, split=table.split):
+            if part.name in self.found:
+                what = f"there is already a certificate named {part.name}, at line {self.found[part.name].line}"
+                self._problems.add(path, what)
+            elif not LABEL.fullmatch(part.name):
+                self._problems.add(path, f"its parts cannot be named: {part.name} has more than 63 characters")
+            self.found[part.name] = part
 
-    def _names(self, path: tuple[str, str], table: CertificateTable, entry: str) -> tuple[str, ...]:
-        found: dict[str, None] = {}
+    def _refusals(
+        self, path: tuple[str, str], names: Mapping[str, int], issuers: tuple[str, ...], challenge: Method
+    ) -> None:
+        """What cannot come of an order, whoever is asked first."""
+        known = [settings for issuer in issuers if (settings := self._issuer(issuer))]
+        for name, why in (
+            *refused.unprovable(tuple(names), challenge),
+            *(refusal for issuer in known for refusal in refused.refusals(tuple(names), issuer)),
+        ):
+            self._problems.add((*path, "names", names[name]), why)
+
+    def _parts(self, path: tuple[str, str], whole: Certificate, *, split: bool) -> Iterator[Certificate]:
+        """The certificate, or as many as its names need."""
+        limits = dict(self._limits(whole))
+        most = min(limits.values(), default=None)
+        if not split:
+            for who, limit in limits.items():
+                if len(whole.names) > limit:
+                    self._problems.add(
+                        (*path, "names"),
+                        f"{who} takes at most {limit} names in one certificate, and there are {len(whole.names)}; "
+                        "split = true makes several certificates of them",
+                    )
+            yield whole
+            return
+        for number, names in enumerate(parts(whole.names, most), start=1):
+            name = f"{whole.name}-{number}"
+            kept = [(a.target, tuple(n for n in a.names if n in names)) for a in whole.assignments]
+            mine = tuple(Assignment(name, target, here) for target, here in kept if here)
+            yield replace(whole, name=name, names=names, assignments=mine)
+
+    def _limits(self, whole: Certificate) -> Iterator[tuple[str, int]]:
+        """Who takes how many names at most."""
+        for issuer in whole.issuers:
+            settings = self._issuer(issuer)
+            if settings is not None and (most := refused.most_names(settings)) is not None:
+                yield refused.shown(settings), most
+        for assignment in whole.assignments:
+            traits = self._traits.get(assignment.target)
+            if traits is not None and traits.most_names is not None:
+                yield assignment.target, traits.most_names
+
+    def _names(self, path: tuple[str, str], table: CertificateTable, entry: str) -> dict[str, int]:
+        """Each name with its place in the list."""
+        found: dict[str, int] = {}
         for number, text in enumerate(table.names):
             try:
-                dns = dns_name(text.replace(EACH, entry) if entry else text)
+                dns = subject(text.replace(EACH, entry) if entry else text)
             except ValueError as error:
                 self._problems.add((*path, "names", number), str(error))
                 continue
             if dns in found:
                 self._problems.add((*path, "names", number), f"{dns} is named twice")
-            found[dns] = None
-        return tuple(found)
-
-    def _overlaps(self, path: tuple[str, str], names: tuple[str, ...], issuers: tuple[str, ...]) -> None:
-        """Let's Encrypt refuses an order in which a wildcard covers another of its names (boulder, "redundant with a wildcard")."""
-        wildcards = [name for name in names if name.startswith("*.")]
-        if not wildcards or not any(self._directory(issuer) in _REFUSES_OVERLAP for issuer in issuers):
-            return
-        for name in names:
-            wildcard = next((star for star in wildcards if star != name and covers(star, name)), None)
-            if wildcard is not None:
-                self._problems.add(
-                    (*path, "names"), f"{name} is covered by {wildcard}; Let's Encrypt refuses both in one certificate"
-                )
+            found.setdefault(dns, number)
+        return found
 
     def _assignments(
         self,
@@ -178,7 +217,8 @@ class Certificates:
                 self._problems.add(place, f"{target} is listed twice")
                 continue
             wanted = names if wish.names is None else self._subset(place, wish.names, names, entry)
-            accepted = self._accepted.get(target)
+            traits = self._traits.get(target)
+            accepted = traits.key_types if traits else None
             if keys and accepted is not None and not any(key in accepted for key in keys):
                 self._problems.add(
                     place,
@@ -196,7 +236,7 @@ class Certificates:
         wanted: set[str] = set()
         for text in texts:
             try:
-                dns = dns_name(text.replace(EACH, entry) if entry else text)
+                dns = subject(text.replace(EACH, entry) if entry else text)
             except ValueError as error:
                 self._problems.add((*place, "names"), str(error))
                 continue
@@ -256,6 +296,6 @@ class Certificates:
             self._problems.add(place, "names an issuer twice")
         return tuple(dict.fromkeys(names))
 
-    def _directory(self, issuer: str) -> str:
-        settings = self._issuers.get(issuer) or self._presets.get(issuer)
-        return settings.directory if settings else ""
+    def _issuer(self, name: str) -> IssuerSettings | None:
+        """None if its own table has a mistake."""
+        return self._issuers.get(name) or self._presets.get(name)

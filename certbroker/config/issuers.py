@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,7 +116,8 @@ def rehearsal(issuer: IssuerSettings) -> IssuerSettings | None:
     if issuer.staging:
         return issuer
     name = next((known.rehearsal for known in PRESETS.values() if known.directory == issuer.directory), None)
-    return preset(name, agree_to_terms=issuer.agree_to_terms) if name else None
+    found = preset(name, agree_to_terms=issuer.agree_to_terms) if name else None
+    return dataclasses.replace(found, profile=issuer.profile) if found else None
 
 
 def binding_source(directory: str) -> str:

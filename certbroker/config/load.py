@@ -33,7 +33,7 @@ from certbroker.config.settings import (
 )
 from certbroker.config.words import closest, listed, unknown, unknown_key
 from certbroker.errors import ConfigError, Problem, UsageError
-from certbroker.model import LABEL, KeyType
+from certbroker.model import LABEL, Traits
 from certbroker.secret import SecretRef
 
 SettingsOf = Callable[[str], type[BaseModel] | None]
@@ -60,7 +60,7 @@ def load(
     provider_types: Collection[str],
     solver_types: Collection[str],
     solver_puts: Callable[[str], Puts],
-    key_types_of: Callable[[str], tuple[KeyType, ...]],
+    traits_of: Callable[[str], Traits],
     environ: Mapping[str, str] | None = None,
 ) -> Config:
     """Read the file.
@@ -73,7 +73,7 @@ def load(
         provider_types: all installed, for "did you mean".
         solver_types: all there are.
         solver_puts: what a solver of that type puts.
-        key_types_of: what a provider type accepts.
+        traits_of: what a provider type declares about itself.
         environ: if given, `~` in the file's paths is its HOME; else `~` stays for `Config.place` and `SecretRef.resolve`.
 
     Raises:
@@ -88,7 +88,7 @@ def load(
         Path(path).absolute(),
         shown,
         hashlib.sha256(raw + b"\0" + __version__.encode()).hexdigest(),
-        _Kinds(provider_settings, provider_types, solver_settings, solver_types, solver_puts, key_types_of),
+        _Kinds(provider_settings, provider_types, solver_settings, solver_types, solver_puts, traits_of),
     )
     if reader.problems:
         raise ConfigError(shown, reader.problems.all(), hint="certbroker config check tells whether all are mended")
@@ -136,7 +136,7 @@ class _Kinds:
     solver_settings: SettingsOf
     solver_types: Collection[str]
     solver_puts: Callable[[str], Puts]
-    key_types_of: Callable[[str], tuple[KeyType, ...]]
+    traits_of: Callable[[str], Traits]
 
 
 class _Reader:
@@ -168,7 +168,7 @@ class _Reader:
             targets=targets,
             named_issuers=set(self._tables("issuer", quiet=True)) | set(PRESETS),
             named_targets=set(self._tables("target", quiet=True)),
-            key_types_of=kinds.key_types_of,
+            traits_of=kinds.traits_of,
             defaults=defaults,
             broken_defaults=broken,
             proofs=Proofs(

@@ -15,6 +15,21 @@ _DURATION: Final = re.compile(r"^(?:[0-9]{1,9}[smhd])+$")
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
+def subject(text: str) -> str:
+    """What a certificate may name: a DNS name, or an IP address (IPv6 compressed and in lower case). Raises Refusal."""
+    try:
+        found = ipaddress.ip_address(text)
+    except ValueError:
+        if _is_address(text.removeprefix("*.")):
+            raise Refusal(f"{quoted(text)}: a wildcard stands before a DNS name, never before an IP address") from None
+        return dns_name(text)
+    if isinstance(found, ipaddress.IPv6Address) and (found.scope_id or found.ipv4_mapped):
+        raise Refusal(
+            f"{quoted(text)} is no address that a certificate names: write it without a zone, and IPv4 as IPv4"
+        )
+    return str(found)
+
+
 def dns_name(text: str) -> str:
     """Lower case, A-labels (IDNA 2008 with UTS 46 mapping), no final dot; a `*.` may stand left-most.
 

@@ -239,6 +239,9 @@ class CertificateTable(Table):
     issuer: Issuers | None = None
     targets: list[Annotated[Subset, BeforeValidator(_subset), WithJsonSchema({"oneOf": [_TEXT, _SUBSET]})]] = []
     each: Annotated[list[Text], Field(min_length=1)] | None = None
+    split: bool = Field(
+        default=False, description="NAME-1, NAME-2 and so on, where its names are too many for one certificate"
+    )
     challenge: Challenge | None = Field(
         default=None, description="how control of the names is proven; dns-01 unless it says"
     )

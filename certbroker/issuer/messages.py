@@ -7,6 +7,7 @@ statuses and identifier types and fail on legal ones (an `expired` authorization
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from josepy.json_util import JSONObjectWithFields, field
 
 from certbroker.errors import IssuanceError
 from certbroker.issuer.problem import Problem, printable
+from certbroker.model import is_address
 
 ORDER_STATUSES: Final = frozenset({"pending", "ready", "processing", "valid", "invalid"})
 AUTHORIZATION_STATUSES: Final = frozenset({"pending", "valid", "invalid", "deactivated", "expired", "revoked"})
@@ -48,8 +50,11 @@ class EmptyAnswer(JSONObjectWithFields):
 
 
 def new_order(names: tuple[str, ...], *, profile: str | None, replaces: str | None) -> NewOrder:
-    """The order for these DNS names; `replaces` is the certID of the version that it replaces."""
-    identifiers = [messages.Identifier(typ=messages.IDENTIFIER_FQDN, value=name) for name in names]
+    """The order for these DNS names and IP addresses (RFC 8738); `replaces` is the certID of the version that it replaces."""
+    identifiers = [
+        messages.Identifier(typ=messages.IDENTIFIER_IP if is_address(name) else messages.IDENTIFIER_FQDN, value=name)
+        for name in names
+    ]
     extras = {"replaces": replaces} if replaces else {}
     return NewOrder(identifiers=identifiers, profile=profile or "", **extras)
 
@@ -158,12 +163,12 @@ class Authorization:
         name = identifier.get("value") if isinstance(identifier, Mapping) else None
         if not isinstance(name, str) or not name:
             raise IssuanceError(f"{ca} answered an authorization without saying for which name")
-        if kind != "dns":
+        if kind not in ("dns", "ip"):
             raise IssuanceError(f"{ca} answered with an authorization for a {printable(kind)!r}, which nobody ordered")
         offered = value.get("challenges")
         return cls(
             url=url,
-            name=printable(name).lower().removeprefix("*."),
+            name=_address_of(ca, name) if kind == "ip" else printable(name).lower().removeprefix("*."),
             wildcard=value.get("wildcard") is True or name.startswith("*."),
             status=_status(ca, f"the authorization of {printable(name)}", value, AUTHORIZATION_STATUSES),
             challenges=tuple(c for c in map(_challenge, offered[:MOST_SHOWN]) if c)
@@ -189,6 +194,16 @@ class Authorization:
         if not said and self.status in ("invalid", "deactivated", "expired", "revoked"):
             said = [f"its authorization is {self.status}"]
         return [f"{self.pattern}: {text}" for text in said]
+
+
+def _address_of(ca: str, text: str) -> str:
+    """In the form that we keep."""
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        raise IssuanceError(
+            f"{ca} answered with an authorization for {printable(text)!r}, which is no IP address"
+        ) from None
 
 
 def moment(value: object) -> datetime | None:

@@ -19,7 +19,7 @@ from certbroker.issuer.order import Work, explained, unfinished
 from certbroker.issuer.problem import PREFIX
 from certbroker.issuer.request import OrderRequest
 from certbroker.keys import generate, key_id, leaf_facts, load_key, read_chain
-from certbroker.model import Method, base_name
+from certbroker.model import Method, base_name, is_address
 from certbroker.secret import Secret
 from certbroker.steps import Exemption
 from certbroker.store import NewOrderRow, OrderRow
@@ -42,6 +42,7 @@ _REFUSED_REPLACES: Final = frozenset(
 def place(talk: Conversation, works: Sequence[Work]) -> None:
     """Every order has an address after this, or its work an outcome. All of them before any authorization is read."""
     known = talk.account.known
+    talk.each(works, _check_method)
     _prepare_proofs(
         talk, [work for work in works if not replace(work.request.means, account_uri=known).wants_account], known
     )
@@ -129,6 +130,16 @@ def _check_caa(talk: Conversation, works: Sequence[Work], account_uri: str) -> N
                 raise NothingDone(f"{forbidden.what}, and {talk.ca} would refuse {name}", hint=forbidden.hint)
 
     talk.each(works, sort_out)
+
+
+def _check_method(work: Work) -> None:
+    method = work.request.means.method
+    unprovable = [name for name in work.request.names if is_address(name) and not method.proves_addresses]
+    if unprovable:
+        raise NothingDone(
+            f"{', '.join(unprovable)} cannot be proven by {method}: no DNS record proves an IP address (RFC 8738)",
+            hint='set challenge = "http-01" for this certificate',
+        )
 
 
 def _check_profile(talk: Conversation) -> None:

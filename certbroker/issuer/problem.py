@@ -177,7 +177,7 @@ def _link(detail: object) -> str:
 def _hint(problem: Problem) -> str | None:
     if problem.code == "userActionRequired" and problem.instance:
         return f"open {problem.instance} and agree to what the CA wants there, then: certbroker renew"
-    return HINTS.get(problem.code)
+    return HINTS.get(problem.agreed.removeprefix(PREFIX))
 
 
 def refusal(
@@ -197,7 +197,10 @@ def refusal(
         problem = Problem()
     known = bool(problem.type or problem.detail)
     kind = problem.agreed or None
-    said = f': "{problem}"' if known else f" with {printable(content_type) or 'no content type'} where JSON belongs"
+    about = f"{problem.name}: " if problem.name and problem.name not in problem.detail else ""
+    said = (
+        f': "{about}{problem}"' if known else f" with {printable(content_type) or 'no content type'} where JSON belongs"
+    )
     error: IssuanceError
     if problem.code == "rateLimited" or status == 429:
         wait = _said_when(problem.detail, now) if retry_after is None else retry_after

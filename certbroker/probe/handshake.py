@@ -32,7 +32,7 @@ class Heard:
     detail: str = ""
 
 
-def shake_hands(place: Place, sni: str, clock: Clock, timeout: float) -> Heard:
+def shake_hands(place: Place, sni: str | None, clock: Clock, timeout: float) -> Heard:
     """Within `timeout` seconds from connecting to the end."""
     deadline = clock.monotonic() + timeout
     try:
@@ -44,7 +44,8 @@ def shake_hands(place: Place, sni: str, clock: Clock, timeout: float) -> Heard:
         context = SSL.Context(SSL.TLS_METHOD)
         context.set_verify(SSL.VERIFY_NONE)
         connection = SSL.Connection(context, line)
-        connection.set_tlsext_host_name(sni.encode())
+        if sni is not None:
+            connection.set_tlsext_host_name(sni.encode())
         connection.set_connect_state()
         refusal = _handshake(connection, line, clock, deadline)
         if refusal is not None:

@@ -16,7 +16,7 @@ from typing import Final
 from cryptography import x509
 
 from certbroker import keys
-from certbroker.model import Edge, probe_name
+from certbroker.model import Edge, is_address, probe_name
 from certbroker.probe.handshake import Heard, Place, join, shake_hands, split, words
 from certbroker.probe.trust import Roots, judge_certificates
 from certbroker.world import Clock, Network
@@ -74,7 +74,7 @@ def look(
         timeout: seconds for the name look-up, and then for each address from connecting to the end of the handshake.
     """
     at = clock.now()
-    sni = probe_name(name)
+    sni = None if is_address(name) else probe_name(name)  # RFC 6066 section 3: no literal addresses
     try:
         places = _places(edge, network, connect_to, timeout)
         for place in places:

@@ -17,7 +17,7 @@ from cryptography.x509 import verification
 
 from certbroker import keys
 from certbroker.errors import BadMaterial
-from certbroker.model import covers, probe_name
+from certbroker.model import covers, is_address, probe_name
 
 SYSTEM_BUNDLES: Final = (
     "/etc/ssl/certs/ca-certificates.crt",  # Debian, Alpine, Arch
@@ -92,9 +92,9 @@ def judge_certificates(chain: Sequence[x509.Certificate], name: str, roots: Root
             return f"not valid before {leaf.not_valid_before_utc:%Y-%m-%d %H:%M} UTC"
         if now >= leaf.not_valid_after_utc:
             return f"expired on {leaf.not_valid_after_utc:%Y-%m-%d %H:%M} UTC"
-        names = _names(leaf)
+        names = keys.names_of(leaf)
         if not any(covers(pattern, name) for pattern in names):
-            return f"wrong name: it is for {_some(names)}" if names else "wrong name: it names no DNS name"
+            return f"wrong name: it is for {_some(names)}" if names else "wrong name: it names none"
         _verifier(roots, now, _subject(name, names)).verify(leaf, others)
     except verification.VerificationError as error:
         return _explained(chain, roots, now) or f"does not verify: {_one_line(error)}"
@@ -115,14 +115,16 @@ def _one_line(error: Exception) -> str:
     return "".join(sign if sign.isprintable() else " " for sign in f"{error} ".splitlines()[0][:200]).strip()
 
 
-def _subject(name: str, names: Sequence[str]) -> x509.DNSName:
+def _subject(name: str, names: Sequence[str]) -> x509.DNSName | x509.IPAddress:
     """The name to ask the verifier for. It takes none with an underscore, though DNS does and CAs once did: since the name was
     compared before, by the one rule of the whole program, another one of the leaf's will do."""
+    if is_address(name):
+        return keys.general_name(name)
     asked = [name, *map(probe_name, names)]
-    return x509.DNSName(next((known for known in asked if "_" not in known), name))
+    return x509.DNSName(next((known for known in asked if "_" not in known and not is_address(known)), name))
 
 
-def _verifier(roots: Roots, now: datetime, subject: x509.DNSName) -> verification.ServerVerifier:
+def _verifier(roots: Roots, now: datetime, subject: x509.DNSName | x509.IPAddress) -> verification.ServerVerifier:
     """As strict as browsers and no stricter: key identifiers and CA key usage may be missing, as in many private CAs."""
     agnostic = verification.Criticality.AGNOSTIC
     leaf = (
@@ -170,14 +172,6 @@ def _why(chain: Sequence[x509.Certificate], roots: Roots, now: datetime) -> str 
     if top is chain[0] and len(chain) == 1:
         return f"incomplete chain: only the leaf is sent, and its issuer {issuer} is no trusted root"
     return f"untrusted chain: it ends at {issuer}, which is no trusted root"
-
-
-def _names(leaf: x509.Certificate) -> list[str]:
-    try:
-        san = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except x509.ExtensionNotFound:
-        return []
-    return [name.lower() for name in san.get_values_for_type(x509.DNSName)]
 
 
 def _some(names: Sequence[str]) -> str:

@@ -58,7 +58,7 @@ class ToyCA:
             lifetime=lifetime,
             extensions=[
                 (x509.BasicConstraints(ca=False, path_length=None), True),
-                (x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), True),
+                (x509.SubjectAlternativeName([keys.general_name(name) for name in names]), True),
                 (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), False),
                 (_usage(ca=False), True),
             ],

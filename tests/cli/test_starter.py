@@ -14,7 +14,7 @@ from certbroker.cli.blanks import Choice
 from certbroker.cli.starter import Start, Written, choice, common_keys, render
 from certbroker.config import PRESETS, BindingSettings, Config, load
 from certbroker.errors import ConfigError, UsageError
-from certbroker.model import KeyType
+from certbroker.model import KeyType, Traits
 from certbroker.secret import SecretRef
 from tests.config.files import CarelessSettings, CloudSettings, DnsSettings
 from tests.golden import golden
@@ -92,7 +92,7 @@ def read(folder: Path, written: Written) -> Config:
         provider_types=tuple(KINDS),
         solver_types=tuple(KINDS),
         solver_puts=lambda kind: "txt",
-        key_types_of=lambda _: tuple(KeyType),
+        traits_of=lambda _: Traits(),
     )
 
 
@@ -221,7 +221,7 @@ def load_installed(folder: Path, written: Written) -> Config:
         provider_types=registry.provider_types(),
         solver_types=challenges.solver_types(),
         solver_puts=challenges.solver_puts,
-        key_types_of=registry.provider_key_types,
+        traits_of=lambda kind: registry.provider(kind).traits,
     )
 
 

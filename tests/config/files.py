@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from certbroker.config import Config, Puts, TargetName, load
 from certbroker.errors import ConfigError
-from certbroker.model import KeyType
+from certbroker.model import KeyType, Traits
 from certbroker.secret import SecretRef
 
 FAKE_TOKEN = "dnsimple_a_Zt9Qm2Xk7Lw4Rv8Ns1Bc6Yd3Hf5Jg0P"
@@ -62,7 +62,9 @@ TARGETS: Mapping[str, type[BaseModel]] = {
     "cloud": CloudSettings,
     "careless": CarelessSettings,
     "rsa-only": CloudSettings,
+    "small": CloudSettings,
 }
+TRAITS: Mapping[str, Traits] = {"rsa-only": Traits(key_types=(KeyType.RSA2048,)), "small": Traits(most_names=3)}
 
 
 class WebSettings(BaseModel):
@@ -119,7 +121,7 @@ def read_file(folder: Path, environ: Mapping[str, str] | None = None) -> Config:
         provider_types=tuple(TARGETS),
         solver_types=tuple(SOLVERS),
         solver_puts=PUTS.__getitem__,
-        key_types_of=lambda kind: (KeyType.RSA2048,) if kind == "rsa-only" else tuple(KeyType),
+        traits_of=lambda kind: TRAITS.get(kind, Traits()),
         environ=environ,
     )
 

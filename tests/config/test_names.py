@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from certbroker.config.names import address, dns_name, duration, edge
+from certbroker.config.names import address, dns_name, duration, edge, subject
 from certbroker.config.words import Refusal, looks_secret, quoted
 from certbroker.errors import UsageError
-from certbroker.model import NAME, Edge
+from certbroker.model import NAME, Edge, covers, is_address
 
 LONG = ".".join(["a" * 60] * 5) + ".example"
 
@@ -78,6 +78,35 @@ def test_what_is_no_dns_name_is_told_why(written: str, why: str) -> None:
     assert isinstance(caught.value, UsageError)
 
 
+ADDRESSES = [
+    ("192.0.2.1", "192.0.2.1"),
+    ("2001:DB8:0:0::1", "2001:db8::1"),
+    ("2001:0db8:0000:0000:0000:0000:0000:0001", "2001:db8::1"),
+    ("Example.com.", "example.com"),
+]
+
+
+@pytest.mark.parametrize(("written", "kept"), ADDRESSES)
+def test_an_address_is_kept_in_one_form(written: str, kept: str) -> None:
+    assert subject(written) == kept
+    assert is_address(kept) is (kept != "example.com")
+
+
+@pytest.mark.parametrize(
+    "written", ["fe80::1%eth0", "::ffff:192.0.2.1", "*.192.0.2.1", "*.2001:db8::1", "192.0.2.1/32", "[::1]"]
+)
+def test_what_is_no_address_that_a_certificate_names_is_refused(written: str) -> None:
+    with pytest.raises(Refusal):
+        subject(written)
+
+
+@given(st.ip_addresses())
+def test_no_address_is_taken_for_a_name_nor_covered_by_a_wildcard(address: object) -> None:
+    text = str(address)
+    assert is_address(text)
+    assert not covers(f"*.{text.partition('.')[2]}", text)
+
+
 @given(st.text(max_size=40) | st.from_regex(r"\A(\*\.)?[a-zA-Z0-9üß._-]{0,70}\Z"))
 def test_any_text_is_a_name_as_we_keep_it_or_is_refused(text: str) -> None:
     try:
@@ -87,6 +116,7 @@ def test_any_text_is_a_name_as_we_keep_it_or_is_refused(text: str) -> None:
     assert NAME.fullmatch(name)
     assert len(name) <= 253
     assert dns_name(name) == name
+    assert not is_address(name)
 
 
 EDGES = [

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from certbroker import keys
 from certbroker.world import Clock
 
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
@@ -38,6 +39,8 @@ class Profile:
     most_names: int
     common_name: bool
     """Also: subject key id, and key encipherment for RSA."""
+    addresses: bool = False
+    """It may name IP addresses."""
 
 
 def profiles() -> dict[str, Profile]:
@@ -47,7 +50,7 @@ def profiles() -> dict[str, Profile]:
         for profile in (
             Profile("classic", "90 days, with a common name", timedelta(days=90), 100, True),
             Profile("tlsserver", "45 days, nothing superfluous", timedelta(days=45), 25, False),
-            Profile("shortlived", "160 hours", timedelta(hours=160), 25, False),
+            Profile("shortlived", "160 hours, IP addresses too", timedelta(hours=160), 25, False, addresses=True),
         )
     }
 
@@ -104,7 +107,7 @@ class Authority:
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), True)
             .add_extension(_authority_key_id(signer.certificate), False)
             # critical exactly when the subject is empty (RFC 5280 4.2.1.6)
-            .add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), subject is None)
+            .add_extension(x509.SubjectAlternativeName([keys.general_name(name) for name in names]), subject is None)
         )
         if profile.common_name:
             builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key), False)

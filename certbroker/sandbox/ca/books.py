@@ -13,7 +13,7 @@ from josepy.json_util import encode_b64jose
 from josepy.jwk import JWK
 
 from certbroker import keys
-from certbroker.model import base_name
+from certbroker.model import base_name, is_address
 from certbroker.sandbox.ca.authority import Authority, Profile, authority_key_id, to_pem
 from certbroker.sandbox.ca.badday import BadDays
 from certbroker.sandbox.ca.problem import Problem
@@ -21,8 +21,14 @@ from certbroker.world import Clock
 
 PROOFS: Final[tuple[str, ...]] = ("dns-01", "dns-account-01", "dns-persist-01", "http-01", "tls-alpn-01")
 """What is offered for a name; for a wildcard only those that prove a whole domain."""
+PROOFS_OF_ADDRESSES: Final[tuple[str, ...]] = ("http-01", "tls-alpn-01")
+"""RFC 8738 sections 4 to 7."""
 PROOFS_OF_WILDCARDS: Final[tuple[str, ...]] = ("dns-01", "dns-account-01", "dns-persist-01")
 CAA_IDENTITY: Final = "sandbox.certbroker.test"
+
+
+def _kind(name: str) -> str:
+    return "ip" if is_address(name) else "dns"
 
 
 def moment(at: datetime) -> str:
@@ -163,7 +169,7 @@ class Books:
     def authorize(self, account: Account, name: str) -> Authorization:
         """A fresh authorization for one identifier."""
         wildcard = name.startswith("*.")
-        types = PROOFS_OF_WILDCARDS if wildcard else PROOFS
+        types = PROOFS_OF_WILDCARDS if wildcard else PROOFS_OF_ADDRESSES if is_address(name) else PROOFS
         if self.bad.offered is not None:
             types = tuple(kind for kind in types if kind in self.bad.offered)
         offers = [Challenge(self.id(), kind, encode_b64jose(self.rng.randbytes(32))) for kind in types]
@@ -204,7 +210,7 @@ class Books:
     def show_authorization(self, authorization: Authorization, base: str) -> dict[str, Any]:
         shown = [c for c in authorization.challenges if authorization.status != "valid" or c.status == "valid"]
         found: dict[str, Any] = {
-            "identifier": {"type": self.bad.identifier_type or "dns", "value": authorization.name},
+            "identifier": {"type": self.bad.identifier_type or _kind(authorization.name), "value": authorization.name},
             "status": self.bad.shown_status.get("authorization", authorization.status),
             "expires": moment(authorization.expires),
             "challenges": [self.show_challenge(challenge, authorization, base) for challenge in shown],
@@ -217,7 +223,7 @@ class Books:
         found: dict[str, Any] = {
             "status": self.bad.shown_status.get("order", order.status),
             "expires": moment(order.expires),
-            "identifiers": [{"type": "dns", "value": name} for name in order.names],
+            "identifiers": [{"type": _kind(name), "value": name} for name in order.names],
             "authorizations": [base + authorization.path for authorization in order.authorizations],
             "finalize": f"{base}{order.path}/finalize",
             "profile": order.profile.name,

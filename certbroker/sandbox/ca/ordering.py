@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
@@ -15,7 +16,7 @@ from josepy.json_util import decode_b64jose
 
 from certbroker import keys
 from certbroker.errors import BadMaterial
-from certbroker.model import NAME
+from certbroker.model import NAME, is_address
 from certbroker.sandbox.ca import proving, renewal
 from certbroker.sandbox.ca.authority import Profile, PublicKey
 from certbroker.sandbox.ca.books import Authorization, Books, Call, Issued, Order, moment
@@ -84,8 +85,12 @@ def _names(books: Books, payload: Mapping[str, Any], profile: Profile) -> tuple[
     for identifier in asked:
         if not isinstance(identifier, dict) or not isinstance(identifier.get("value"), str):
             raise Problem("malformed", "an identifier has a type and a value")
-        if identifier.get("type") != "dns":
+        if identifier.get("type") not in ("dns", "ip"):
             raise Problem("unsupportedIdentifier", f"identifiers of type {identifier.get('type')} are not supported")
+        if identifier["type"] == "ip" and not profile.addresses:
+            raise Problem("rejectedIdentifier", f'Profile "{profile.name}" does not permit ip type identifiers')
+        if (identifier["type"] == "ip") is not _as_an_address(identifier["value"]):
+            raise Problem("malformed", f"{identifier['value']!r} is no {identifier['type']} identifier")
         names.append(identifier["value"])
     if len(names) > profile.most_names:
         raise Problem("malformed", f"at most {profile.most_names} names fit a certificate of {profile.name}")
@@ -98,11 +103,19 @@ def _names(books: Books, payload: Mapping[str, Any], profile: Profile) -> tuple[
     return tuple(dict.fromkeys(names))
 
 
+def _as_an_address(text: str) -> bool:
+    """RFC 8738 section 3: an address in the form of RFC 5952, and no other."""
+    try:
+        return str(ipaddress.ip_address(text)) == text
+    except ValueError:
+        return False
+
+
 def _refusal(books: Books, name: str) -> Problem | None:
     if name in books.bad.refused_names:
         problem = books.bad.refused_names[name]
         return Problem(problem.kind, problem.detail, status=problem.status, name=name)
-    if not NAME.fullmatch(name):
+    if not is_address(name) and not NAME.fullmatch(name):
         return Problem("rejectedIdentifier", f"{name!r} is not a name that can be certified", name=name)
     return None
 
@@ -164,7 +177,7 @@ def _signing_request(books: Books, call: Call, order: Order) -> PublicKey:
         raise Problem("badCSR", "the CSR cannot be read, or has no SAN") from None
     if not signed:
         raise Problem("badCSR", "the CSR's signature is wrong")
-    listed = set(san.get_values_for_type(x509.DNSName))
+    listed = {*san.get_values_for_type(x509.DNSName), *map(str, san.get_values_for_type(x509.IPAddress))}
     if listed | names != set(order.names) or len(list(san)) != len(listed):
         raise Problem("badCSR", "the CSR's names are not those of the order")
     if not isinstance(key, ec.EllipticCurvePublicKey | rsa.RSAPublicKey):
