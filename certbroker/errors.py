@@ -8,6 +8,7 @@ CertbrokerError
 ├── VaultError             the vault key is missing, wrong or readable by others
 ├── LeaseHeld              another run works on this; not a failure
 ├── NothingDone            it would have been wrong to go on; nothing was touched
+│   └── RecordWanted           … until a person publishes a DNS record
 ├── IssuanceError          the CA said no
 │   ├── ChallengeFailed        … because it could not see our proof, or would not
 │   ├── RateLimited            … for now, until .retry_after has passed
@@ -91,6 +92,10 @@ class LeaseHeld(CertbrokerError):
 
 class NothingDone(CertbrokerError):
     """A precondition does not hold (another store owns the target, a stale delegation ...); nothing was touched."""
+
+
+class RecordWanted(NothingDone):
+    """A DNS record that only a person can publish does not stand; `hint` has it, ready to be copied. Nothing failed."""
 
 
 class IssuanceError(CertbrokerError):

@@ -37,6 +37,7 @@ class Method(StrEnum):
 
     DNS_01 = "dns-01"
     DNS_ACCOUNT_01 = "dns-account-01"
+    DNS_PERSIST_01 = "dns-persist-01"
     HTTP_01 = "http-01"
 
     @property
@@ -154,6 +155,8 @@ class Certificate:
     assignments: tuple[Assignment, ...]
     line: int | None = None
     challenge: Method = Method.DNS_01
+    alias: str | None = None
+    """The zone that `_acme-challenge` is a CNAME into, where the file says so."""
     key_policy: KeyPolicy = KeyPolicy()
 
     def names_on(self, target: str) -> tuple[str, ...]:
@@ -248,7 +251,11 @@ class Record:
     separator: str | None = None
 
     def __str__(self) -> str:
-        return f'{self.name}.  {self.type}  "{self.values[0]}"'
+        """As it is written into a zone; no character-string is longer than 255 octets (RFC 1035 section 3.3)."""
+        value = self.values[0]
+        if self.type == "TXT":
+            value = " ".join(f'"{value[start : start + 255]}"' for start in range(0, max(len(value), 1), 255))
+        return f"{self.name}.  {self.type}  {value}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from certbroker.challenges import Challenges, Means
@@ -101,11 +101,17 @@ class Desk:
             return self._issuers[name]
 
     def means(self, certificate: Certificate, issuer: str) -> Means:
-        """How its names are proven to that issuer; the account is filled in where it matters and is known."""
+        """How its names are proven to that issuer; the account is filled in where it matters and is known.
+
+        Raises IssuanceError if the CA has to be asked for its domains and is away.
+        """
         if certificate.challenge in (Method.DNS_01, Method.HTTP_01):
             return Means.of(certificate)
         account = self.store.account(issuer, self.config.issuers[issuer].directory)
-        return Means.of(certificate, account.uri if account else None)
+        means = Means.of(certificate, account.uri if account else None)
+        if certificate.challenge is Method.DNS_PERSIST_01:
+            return replace(means, issuers=self.issuer(issuer).directory().caa_identities)
+        return means
 
     def issuer_by(self, settings: IssuerSettings) -> Issuer:
         """One that may have left the file."""

@@ -19,6 +19,8 @@ class Done:
     order_errors: list[CertbrokerError] = field(default_factory=list)
     stepped_in: list[str] = field(default_factory=list)
     """Issuers that did not deliver, and who stepped in."""
+    waits: list[str] = field(default_factory=list)
+    """Why it is not ordered yet: a person has to act."""
     seconds: dict[str, float] = field(default_factory=dict)
     """How long the order ("") and each target took."""
     holds: list[Hold] = field(default_factory=list)

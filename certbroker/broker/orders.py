@@ -10,7 +10,7 @@ from certbroker import events, failover, policy
 from certbroker.broker.desk import Desk
 from certbroker.broker.done import Done
 from certbroker.challenges import Means
-from certbroker.errors import CertbrokerError, LeaseHeld, RateLimited, StoreError, VaultError
+from certbroker.errors import CertbrokerError, LeaseHeld, RateLimited, RecordWanted, StoreError, VaultError
 from certbroker.failover import Cause
 from certbroker.issuer import OrderRequest
 from certbroker.limits import Told
@@ -180,6 +180,9 @@ class Orders:
 
     def _failed(self, order: Order, error: CertbrokerError, again: datetime) -> None:
         """One more failure in a row; the next try is `again`."""
+        if isinstance(error, RecordWanted):
+            self._waits(order, error)
+            return
         self._done[order.certificate].order_errors.append(error)
         store, now = self._desk.store, self._desk.world.clock.now()
         event = events.OrderFailed(
@@ -195,6 +198,16 @@ class Orders:
             order.certificate, order.key_type, error=error.what, hint=error.hint, try_again=again, events=[event]
         )
         self._desk.emit(event)
+
+    def _waits(self, order: Order, error: RecordWanted) -> None:
+        """Nothing failed: a person has to act, and every run looks whether it is done."""
+        done = self._done[order.certificate]
+        if error.what not in done.waits:
+            done.waits.append(error.what)
+        store, now = self._desk.store, self._desk.world.clock.now()
+        event = events.Checked(at=now, subject=f"certificate/{order.certificate}", state="warn", what=error.what)
+        if store.put_finding("certificate", order.certificate, "warn", error.what, error.hint, events=[event]):
+            self._desk.emit(event)
 
 
 def _reason(order: Order) -> str:

@@ -141,6 +141,7 @@ def _certificate_data(certificate: Certificate, config: Config) -> dict[str, Any
         "issuers": [[name, config.issuers[name].directory] for name in certificate.issuers],
         "targets": [[a.target, list(a.names)] for a in certificate.assignments],
         "challenge": certificate.challenge.value,
+        "alias": certificate.alias,
     }
 
 

@@ -10,6 +10,7 @@ from certbroker import events, policy
 from certbroker.broker.desk import Desk
 from certbroker.broker.done import Done
 from certbroker.broker.report import Entry, Line, Report, State, Trouble, day, minute, served_now, target_line
+from certbroker.errors import RecordWanted
 from certbroker.model import Phase
 
 ASKED_BY_ITSELF = frozenset({"target", "solver", "issuer", "edge"})
@@ -68,6 +69,7 @@ def _entry(desk: Desk, done: Done) -> Entry:
         )
     lines += [Line(State.WARN, "order", text) for text in _other_chains(desk, done)]
     lines += [Line(State.WARN, "order", text) for text in done.stepped_in]
+    lines += [Line(State.WAIT, "order", text) for text in done.waits]
     lines += [Line(State.FAIL, "order", error.what, done.seconds.get("")) for error in done.order_errors]
     lines += [Line(State.WARN, "order", f"{why}; not before {minute(until)}") for why, until in _put_off(done)]
     lines += [Line(State.FAIL, "bug", text) for text in done.bugs]
@@ -159,8 +161,12 @@ def _troubles(desk: Desk, done: Sequence[Done]) -> tuple[Trouble, ...]:
             )
         if d.rehearsal:
             for error in d.order_errors:
+                wait = isinstance(error, RecordWanted)
                 found[("rehearsal", error.what)] = Trouble(
-                    f"the rehearsal of {d.certificate} failed: {error.what}", "nothing was touched", error.hint or ""
+                    f"the rehearsal of {d.certificate} {'waits' if wait else 'failed'}: {error.what}",
+                    "nothing was touched",
+                    error.hint or "",
+                    wait,
                 )
     return tuple(sorted(found.values(), key=lambda trouble: trouble.wait))
 
@@ -179,6 +185,8 @@ def _summary(desk: Desk, done: Sequence[Done], troubles: Sequence[Trouble], held
         parts.append(f"{ordered} ordered")
     if put_off := sum(len(_put_off(d)) for d in done):
         parts.append(f"{put_off} too early to order")
+    elif not ordered and any(d.waits for d in done):
+        parts.append("nothing ordered")
     elif (
         not ordered
         and not (held and len(held) == len(done))

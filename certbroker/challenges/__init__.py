@@ -17,11 +17,21 @@ from certbroker.challenges.http_solver import HttpSolver, token_of
 from certbroker.challenges.kinds import IN_DNS, SOLVERS, solver_puts, solver_settings, solver_types
 from certbroker.challenges.means import PLAIN, Means
 from certbroker.challenges.opened import Opened
-from certbroker.challenges.records import HttpAnswer, Journal, Kind, Landing, Placed, Purpose, Row, Txt
+from certbroker.challenges.records import (
+    HttpAnswer,
+    Journal,
+    Kind,
+    Landing,
+    Placed,
+    Row,
+    Txt,
+    identity,
+    purpose_of,
+)
 from certbroker.challenges.solver import ADOPTED, Solver, SolverContext, Spreads
-from certbroker.errors import CertbrokerError, NothingDone
+from certbroker.errors import CertbrokerError, NothingDone, RecordWanted
 from certbroker.events import Checked, Emit, ProofPublished, ProofRemoved
-from certbroker.model import NAME, Method, base_name, is_address
+from certbroker.model import NAME, Method, Record, base_name, is_address
 from certbroker.secret import Secret, SecretRef
 from certbroker.world import World
 
@@ -29,6 +39,7 @@ if TYPE_CHECKING:
     from certbroker.challenges.caa import CaaFinding
     from certbroker.challenges.locate import Locator
     from certbroker.challenges.lookup import Lookup, Server
+    from certbroker.challenges.persist import Verdict
     from certbroker.challenges.propagation import Wanted
     from certbroker.config import NetworkSettings, SolverSettings
 
@@ -122,13 +133,29 @@ class Challenges:
         """Whether a proof for `name` can be put where the CA will look; nothing is put anywhere yet.
 
         Raises:
+            RecordWanted: a person has to publish a record first; the hint has it.
             NothingDone: somebody else holds the place, or no solver serves it; says whose and what to do.
             ProviderError: DNS or a solver's own service does not answer or refuses us.
         """
         if means.method is Method.HTTP_01:
             self._opened.over_http(self.answering(name)).check()
-        else:
+            return
+        for verdict, record in self.wanted(name, means):
+            if verdict.state == "missing" or (verdict.state == "wrong" and record.type == "TXT"):
+                raise RecordWanted(f"{name} cannot be proven yet: {verdict.why}", hint=f"publish {record}")
+            if verdict.state == "wrong":
+                raise NothingDone(verdict.why, hint=f"let it be {record}")
+        if means.method is not Method.DNS_PERSIST_01:
             self.locate(name, means)
+
+    def wanted(self, name: str, means: Means) -> list[tuple[Verdict, Record]]:
+        """The records that a person has to create once so that `name` can be proven, and how each stands.
+
+        Raises ProviderError or NothingDone if DNS does not tell.
+        """
+        from certbroker.challenges import standing
+
+        return standing.wanted(name, means, self.lookup, self._world.clock.now())
 
     @property
     def locator(self) -> Locator:
@@ -176,18 +203,18 @@ class Challenges:
         """As `publish`, with one outcome for each record, in their order: one bad zone does not hold up the others."""
         outcomes: dict[int, Placed | CertbrokerError] = {}
         known = {
-            _key(row): Placed.of(row)
-            for purpose in sorted({_purpose(record) for record in records})
+            identity(row): Placed.of(row)
+            for purpose in sorted({purpose_of(record) for record in records})
             for row in journal.unremoved(purpose)
         }
         planned: dict[int, Placed] = {}
         for index, record in enumerate(records):
             try:
                 wanted = self._row(record)
-                if _key(wanted) not in known:
-                    known[_key(wanted)] = Placed.of(
+                if identity(wanted) not in known:
+                    known[identity(wanted)] = Placed.of(
                         journal.plan_record(
-                            _purpose(record),
+                            purpose_of(record),
                             kind=wanted.kind,
                             order_id=wanted.order_id,
                             certificate=wanted.certificate,
@@ -198,9 +225,9 @@ class Challenges:
                             value=wanted.value,
                         )
                     )
-                    planned[index] = replace(known[_key(wanted)], state="new")
+                    planned[index] = replace(known[identity(wanted)], state="new")
                 else:
-                    planned[index] = known[_key(wanted)]
+                    planned[index] = known[identity(wanted)]
             except CertbrokerError as error:
                 outcomes[index] = error
         with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
@@ -226,7 +253,7 @@ class Challenges:
         kind: Kind = "http" if isinstance(record, HttpAnswer) else "txt"
         return Placed(
             id=0,
-            purpose=_purpose(record),
+            purpose=purpose_of(record),
             kind=kind,
             order_id=record.order_id,
             certificate=record.certificate,
@@ -362,12 +389,3 @@ def _adopted(row: Row) -> bool:
 
 def _gone(row: Row) -> NothingDone:
     return NothingDone(f"the file has no solver {row.solver} any more")
-
-
-def _purpose(record: Txt | HttpAnswer) -> Purpose:
-    return "challenge" if isinstance(record, HttpAnswer) else record.purpose
-
-
-def _key(row: Row) -> tuple[object, ...]:
-    """What makes two rows the same."""
-    return (row.purpose, row.kind, row.order_id, row.certificate, row.target, row.solver, row.name, row.value)

@@ -7,7 +7,7 @@ from base64 import b32encode
 from dataclasses import dataclass
 from typing import Final, Self
 
-from certbroker.model import Certificate, Method, base_name
+from certbroker.model import Certificate, Method, Record, base_name
 
 LABEL: Final = "_acme-challenge"
 
@@ -19,16 +19,20 @@ class Means:
     method: Method = Method.DNS_01
     account_uri: str | None = None
     """Our account as the CA calls it, byte for byte; None if there is none yet."""
+    issuers: tuple[str, ...] = ()
+    """The domains that the CA goes by in DNS; empty: not known."""
+    alias: str | None = None
+    """The zone that the owner's CNAMEs lead into."""
 
     @classmethod
     def of(cls, certificate: Certificate, account_uri: str | None = None) -> Self:
         """As the file says for this certificate."""
-        return cls(certificate.challenge, account_uri)
+        return cls(certificate.challenge, account_uri, alias=certificate.alias)
 
     @property
     def wants_account(self) -> bool:
         """Where the proof stands is known only once the account is."""
-        return self.method is Method.DNS_ACCOUNT_01 and self.account_uri is None
+        return self.method in (Method.DNS_ACCOUNT_01, Method.DNS_PERSIST_01) and self.account_uri is None
 
     def owner(self, name: str) -> str:
         """Where the CA looks for the TXT that proves `name` (perhaps a wildcard). Not while `wants_account`.
@@ -40,6 +44,14 @@ class Means:
             assert self.account_uri is not None
             return f"{account_label(self.account_uri)}.{LABEL}.{base_name(name)}"
         return f"{LABEL}.{base_name(name)}"
+
+    def delegation(self, name: str) -> Record | None:
+        """The CNAME that the owner creates once where proofs go through an alias. Not while `wants_account`."""
+        if self.alias is None:
+            return None
+        owner = self.owner(name)
+        target = f"{owner.replace(f'{LABEL}.', '', 1)}.{self.alias}"
+        return Record(owner, "CNAME", (f"{target}.",))
 
 
 PLAIN: Final = Means()

@@ -44,6 +44,10 @@ class HttpAnswer:
     value: str
 
 
+def purpose_of(record: Txt | HttpAnswer) -> Purpose:
+    return "challenge" if isinstance(record, HttpAnswer) else record.purpose
+
+
 class Row(Protocol):
     """One row of the journal: a value we put or were about to put. `zone` is empty for an answer over HTTP."""
 
@@ -130,3 +134,8 @@ class Journal(Protocol):
     def record_removed(self, id: int, *, events: Sequence[Event] = ()) -> None: ...
 
     def unremoved(self, purpose: Purpose | None = None, order_id: int | None = None) -> Sequence[Row]: ...
+
+
+def identity(row: Row) -> tuple[object, ...]:
+    """What makes two rows the same."""
+    return (row.purpose, row.kind, row.order_id, row.certificate, row.target, row.solver, row.name, row.value)

@@ -120,7 +120,7 @@ class Certificates:
         if not names:
             return
         challenge = table.challenge or self._defaults.challenge or Method.DNS_01
-        self._proofs.check(path, challenge, tuple(names))
+        self._proofs.check(path, challenge, tuple(names), table.alias)
         self._refusals(path, names, issuers, challenge)
         assignments = self._assignments(name, path, table, tuple(names), keys, entry)
         whole = Certificate(
@@ -131,6 +131,7 @@ class Certificates:
             assignments=assignments,
             line=line,
             challenge=challenge,
+            alias=table.alias,
             key_policy=table.key_policy or self._defaults.key_policy or KeyPolicy(),
         )
         for part in self._parts(path, whole, split=table.split):

@@ -33,7 +33,7 @@ from certbroker.config.settings import (
 )
 from certbroker.config.words import closest, listed, unknown, unknown_key
 from certbroker.errors import ConfigError, Problem, UsageError
-from certbroker.model import LABEL, Traits
+from certbroker.model import LABEL, Method, Traits
 from certbroker.secret import SecretRef
 
 SettingsOf = Callable[[str], type[BaseModel] | None]
@@ -182,7 +182,8 @@ class _Reader:
             parsed, broken = self._table(("certificate", name), table, tables.CertificateTable)
             if parsed is not None:
                 certificates.add(name, parsed, broken)
-        if self._tables("certificate", quiet=True) and not self.document.get("solver"):
+        stand = [c.challenge is Method.DNS_PERSIST_01 for c in certificates.found.values()]
+        if self._tables("certificate", quiet=True) and not self.document.get("solver") and not (stand and all(stand)):
             self.problems.add(
                 ("solver",),
                 f"is missing: no certificate can be proven without one; add [solver.NAME] with a type, one of {', '.join(sorted(kinds.solver_types))}",

@@ -242,6 +242,7 @@ class CertificateTable(Table):
     split: bool = Field(
         default=False, description="NAME-1, NAME-2 and so on, where its names are too many for one certificate"
     )
+    alias: Name | None = Field(default=None, description="the zone that _acme-challenge of each name is a CNAME into")
     challenge: Challenge | None = Field(
         default=None, description="how control of the names is proven; dns-01 unless it says"
     )

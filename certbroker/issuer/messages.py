@@ -21,7 +21,7 @@ from josepy.json_util import JSONObjectWithFields, field
 
 from certbroker.errors import IssuanceError
 from certbroker.issuer.problem import Problem, printable
-from certbroker.model import is_address
+from certbroker.model import NAME, is_address
 
 ORDER_STATUSES: Final = frozenset({"pending", "ready", "processing", "valid", "invalid"})
 AUTHORIZATION_STATUSES: Final = frozenset({"pending", "valid", "invalid", "deactivated", "expired", "revoked"})
@@ -138,6 +138,8 @@ class Challenge:
     status: str
     token: str | None
     error: Problem | None
+    issuers: tuple[str, ...] = ()
+    """dns-persist-01: the domains by which a record may name this CA."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +229,15 @@ def _challenge(value: Any) -> Challenge | None:
         status=printable(value.get("status", "")),
         token=token if isinstance(token, str) and _TOKEN.match(token) else None,
         error=Problem.read(value.get("error")),
+        issuers=_domains(value.get("issuer-domain-names")),
     )
+
+
+def _domains(value: object) -> tuple[str, ...]:
+    """1 to 10 of them, or the challenge is malformed (draft-ietf-acme-dns-persist section 3.1)."""
+    if not isinstance(value, list) or not 1 <= len(value) <= 10:
+        return ()
+    return tuple(each.lower() for each in value if isinstance(each, str) and NAME.fullmatch(each.lower()))
 
 
 def _status(ca: str, what: str, value: Mapping[str, Any], known: frozenset[str]) -> str:

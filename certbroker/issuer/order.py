@@ -26,7 +26,10 @@ from certbroker.store import OrderRow
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """One challenge to be met: `value` as TXT at `name`, or as the answer for `name` over HTTP."""
+    """One challenge to be met: `value` as TXT at `name`, or as the answer for `name` over HTTP.
+
+    Without a value there is nothing to put anywhere: the proof stands.
+    """
 
     authorization: Authorization
     challenge: Challenge
@@ -92,6 +95,12 @@ def unfinished(works: Iterable[Work]) -> list[Work]:
 def proof(ca: str, authorization: Authorization, key: JWK, means: Means) -> Proof:
     """The proof (RFC 8555 section 8). Raises IssuanceError if the CA does not offer this method for this name."""
     challenge = authorization.challenge(ca, means.method)
+    if means.method is Method.DNS_PERSIST_01:
+        if not challenge.issuers:
+            raise IssuanceError(
+                f"{ca} gave the {challenge.type} challenge of {authorization.pattern} without its domains"
+            )
+        return Proof(authorization, challenge, authorization.name, "")
     if challenge.token is None:
         raise IssuanceError(
             f"{ca} gave the {challenge.type} challenge of {authorization.pattern} without a usable token"

@@ -92,14 +92,22 @@ def _concerns(error: RateLimited, request: OrderRequest) -> bool:
 
 
 def _prepare_proofs(talk: Conversation, works: Sequence[Work], account_uri: str | None) -> None:
-    """The place of every proof must be ours to write to before the CA hears of it."""
+    """The place of every proof must be ours to write to, or the proof stand there, before the CA hears of an order."""
 
     def asked(work: Work) -> list[tuple[str, Means]]:
         means = replace(work.request.means, account_uri=account_uri)
-        return [(base_name(name), means) for name in work.request.names]
+        bases = dict.fromkeys(base_name(name) for name in work.request.names)
+        stars = [f"*.{base}" for base in bases if f"*.{base}" in work.request.names]  # of the two, they ask for more
+        return [(f"*.{base}" if f"*.{base}" in stars else base, means) for base in bases]
+
+    def prepare(place: tuple[str, Means]) -> None:
+        name, means = place
+        if means.method is Method.DNS_PERSIST_01:
+            means = replace(means, issuers=talk.directories.get().caa_identities)
+        talk.challenges.prepare(name, means)
 
     places = list(dict.fromkeys(place for work in works for place in asked(work)))
-    found = dict(zip(places, talk.together(places, lambda place: talk.challenges.prepare(*place)), strict=True))
+    found = dict(zip(places, talk.together(places, prepare), strict=True))
 
     def sort_out(work: Work) -> None:
         for place in asked(work):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from certbroker.challenges import HttpAnswer, Placed, Txt
+from certbroker.challenges import HttpAnswer, Means, Placed, Txt
 from certbroker.errors import CertbrokerError, IssuanceError, IssuerUnavailable, LeaseHeld, NothingDone, ProviderError
 from certbroker.issuer.conversation import Conversation
 from certbroker.issuer.messages import Authorization, EmptyAnswer
@@ -61,12 +61,26 @@ def _wanted(talk: Conversation, work: Work, authorizations: Sequence[Authorizati
     if strangers:
         raise IssuanceError(f"{talk.ca} wants proofs for {', '.join(sorted(strangers))}, which nobody ordered")
     means = replace(work.request.means, account_uri=work.journal.account_uri)
-    return [proof(talk.ca, a, talk.account.key, means) for a in authorizations if a.status == "pending"]
+    proofs = [proof(talk.ca, a, talk.account.key, means) for a in authorizations if a.status == "pending"]
+    if means.method is Method.DNS_PERSIST_01:
+        _judge_again(talk, means, proofs)
+    return proofs
+
+
+def _judge_again(talk: Conversation, means: Means, proofs: Sequence[Proof]) -> None:
+    """What the record is judged by is said by the challenge; the directory, by which it was judged before, may say another.
+
+    Raises RecordWanted, NothingDone or ProviderError.
+    """
+    known = talk.directories.get().caa_identities
+    for each in proofs:
+        if not known or known[0] not in each.challenge.issuers:
+            talk.challenges.prepare(each.authorization.pattern, replace(means, issuers=each.challenge.issuers))
 
 
 def _publish(talk: Conversation, works: Sequence[Work]) -> None:
     """All values of all orders at once, and one wait for all of them."""
-    owners = [(work, each) for work in works for each in work.proofs if each.challenge.status != "valid"]
+    owners = [(work, each) for work in works for each in work.proofs if each.challenge.status != "valid" and each.value]
     records = [_record(work, each) for work, each in owners]
     outcomes = talk.challenges.publish_each(records, talk.store, talk.emit)
     placed: list[tuple[Work, Placed]] = []

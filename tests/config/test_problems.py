@@ -90,6 +90,15 @@ def test_what_is_not_toml_is_told_with_its_line(tmp_path: Path, text: str | byte
 
 ONE_MISTAKE = [
     (
+        '[certificate.x]\nnames = ["a.example"]\nchallenge = "dns-persist-01"\nalias = "v.example"',
+        "23: certificate.x.alias: has no meaning with dns-persist-01: nothing is written into a zone",
+    ),
+    ('[certificate.x]\nnames = ["a.example"]\nalias = "*.v.example"', "22: certificate.x.alias: *.v.example is a wildcard, not a zone"),
+    (
+        '[certificate.x]\nnames = ["a.example"]\nalias = "' + ".".join(["v" * 60] * 4) + '"',
+        "22: certificate.x.alias: makes a name of more than 253 characters with a.example",
+    ),
+    (
         '[certificate.x]\nnames = ["a.example"]\nchallenge = "http-01"',
         "22: certificate.x.challenge: http-01 needs a solver that answers over HTTP: [solver.NAME] with type web",
     ),
@@ -280,3 +289,8 @@ def test_two_solvers_of_different_kinds_may_have_one_zone(tmp_path: Path) -> Non
     text = HEAD.replace("[solver.dns]", '[solver.dns]\nzones = ["a.example"]') + MAIN
     text += '[solver.web]\ntype = "web"\nzones = ["a.example"]\n'
     assert set(read(tmp_path, text).solvers) == {"dns", "web"}
+
+
+def test_a_certificate_that_is_proven_by_a_standing_record_needs_no_solver(tmp_path: Path) -> None:
+    text = '[issuer.letsencrypt]\n[certificate.x]\nnames = ["a.example"]\nchallenge = "dns-persist-01"\n'
+    assert read(tmp_path, text).certificates["x"].challenge == "dns-persist-01"

@@ -10,7 +10,7 @@ import pytest
 
 from certbroker.challenges import Means
 from certbroker.challenges.means import account_label
-from certbroker.errors import IssuanceError, NothingDone
+from certbroker.errors import IssuanceError, NothingDone, RecordWanted
 from certbroker.events import ProofPublished
 from certbroker.model import Method
 from certbroker.sandbox.ca import SandboxCA
@@ -83,3 +83,69 @@ def test_each_order_of_a_run_is_proven_its_own_way(scene: Scene) -> None:
     assert version(one).certificate == "main"
     assert version(other).certificate == "www"
     assert published(scene) == {"_acme-challenge.example.com", owner(scene).replace("example", "www.example")}
+
+
+# ---- dns-persist-01 ----------------------------------------------------------------------------------------------------
+
+PERSIST = Means(Method.DNS_PERSIST_01)
+IDENTITY = "sandbox.certbroker.test"
+
+
+def test_a_standing_permission_proves_both_names_and_nothing_is_written(scene: Scene) -> None:
+    scene.ca.bad.offered = ("dns-persist-01",)
+    uri = scene.at.issuer().account()
+    long = f"{IDENTITY}; accounturi={uri}; note={'x' * 300}; policy=wildcard"
+    scene.dns.add("_validation-persist.example.com", "TXT", long)
+    scene.one(wanted(means=PERSIST))
+    assert scene.dns.updates == 0
+    assert published(scene) == set()
+
+
+def test_a_record_that_does_not_stand_is_told_whole_before_any_order(scene: Scene) -> None:
+    """The account is made for it, and the record is the one that serves the wildcard too."""
+    outcome = scene.obtain(wanted(means=PERSIST))[0]
+    assert isinstance(outcome, RecordWanted)
+    uri = scene.at.issuer().account()
+    record = f'"{IDENTITY}; accounturi={uri}; policy=wildcard"'
+    assert outcome.hint == f"publish _validation-persist.example.com.  TXT  {record}"
+    assert scene.ca.new_orders == 0
+    assert len(scene.ca.accounts) == 1
+
+
+def test_a_ca_that_knows_itself_by_another_domain_than_its_directory_says_is_asked_for_that_one(scene: Scene) -> None:
+    uri = scene.at.issuer().account()
+    scene.dns.add("_validation-persist.www.example.com", "TXT", f"{IDENTITY}; accounturi={uri}")
+    scene.ca.bad.persist_identities = ("other.certbroker.test",)
+    outcome = scene.obtain(wanted("www.example.com", means=PERSIST))[0]
+    assert isinstance(outcome, RecordWanted)
+    assert "other.certbroker.test; accounturi=" in str(outcome.hint)
+    scene.ca.bad.persist_identities = ()
+    outcome = scene.obtain(wanted("www.example.com", means=PERSIST))[0]
+    assert isinstance(outcome, IssuanceError)
+    assert "without its domains" in outcome.what
+
+
+# ---- an alias zone -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", [Method.DNS_01, Method.DNS_ACCOUNT_01])
+def test_an_alias_zone_takes_the_proof_once_the_cname_stands(scene: Scene, method: Method) -> None:
+    means = Means(method, alias="validation.example.com")
+    outcome = scene.obtain(wanted(means=means))[0]
+    assert isinstance(outcome, RecordWanted)
+    assert scene.ca.new_orders == 0
+    cname, target = str(outcome.hint).removeprefix("publish ").split(".  CNAME  ")
+    assert target.endswith("example.com.validation.example.com.")
+    scene.dns.add(cname, "CNAME", target)
+    scene.one(wanted(means=means))
+    assert published(scene) == {target.removesuffix(".")}
+
+
+def test_a_cname_that_goes_elsewhere_is_told_with_whose_it_is(scene: Scene) -> None:
+    scene.dns.add("_acme-challenge.example.com", "CNAME", "example.com.d6lmmxg.flydns.net.")
+    outcome = scene.obtain(wanted(means=Means(alias="validation.example.com")))[0]
+    assert isinstance(outcome, NothingDone)
+    assert not isinstance(outcome, RecordWanted)
+    assert "held by Fly" in outcome.what
+    record = "_acme-challenge.example.com.  CNAME  example.com.validation.example.com."
+    assert outcome.hint == f"let it be {record}"

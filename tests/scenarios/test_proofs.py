@@ -182,3 +182,55 @@ def test_what_a_killed_run_left_in_the_folder_is_removed_by_the_next_and_nothing
         assert len(place.ca.issued) == 1
         with place.store() as kept:
             assert kept.unremoved("challenge") == []
+
+
+# ---- what a person publishes once --------------------------------------------------------------------------------------
+
+
+def published_by_hand(place: Town, line: str) -> None:
+    """The record as it was told, copied into the zone."""
+    name, kind, value = (part.strip() for part in line.split("  ", 2))
+    place.house.dns.set(name.removesuffix("."), kind, value.replace('" "', "").strip('"'))
+
+
+def told(err: str) -> str:
+    return next(line for line in err.splitlines() if "publish " in line).split("publish ", 1)[1]
+
+
+def test_dns_persist_01_waits_for_the_record_and_then_needs_no_one(place: Town) -> None:
+    """Without a solver in the file: no right to write DNS is needed for it, ever."""
+    place.configure(certificates=place.certificate(targets=("folder",), challenge='"dns-persist-01"'))
+    text = (place.folder / "certbroker.toml").read_text()
+    start, end = text.index("[solver.dnsimple]"), text.index("[network]")
+    (place.folder / "certbroker.toml").write_text(text[:start] + text[end:])
+    ran = place.run("renew", ends=3)
+    assert place.orders == 0
+    assert "wait: main: " in ran.err
+    assert "nothing due" not in ran.out
+    record = told(ran.err)
+    assert record.startswith('_validation-persist.example.com.  TXT  "sandbox.certbroker.test; accounturi=http')
+    assert record.endswith('policy=wildcard"')
+    assert record in place.run("status", ends=None).out
+    place.later(hours=1)
+    assert told(place.run("renew", ends=3).err) == record
+    published_by_hand(place, record)
+    place.later(hours=1)
+    place.run("renew")
+    assert place.orders == 1
+    assert place.house.dnsimple.requests == []
+    place.later(hours=1)
+    place.run("renew")
+    place.run("status")
+
+
+def test_an_alias_zone_waits_for_its_cname_and_then_takes_every_proof(place: Town) -> None:
+    place.configure(certificates=place.certificate(targets=("folder",), alias='"validation.example.com"'))
+    ran = place.run("renew", ends=3)
+    record = told(ran.err)
+    assert record == "_acme-challenge.example.com.  CNAME  example.com.validation.example.com."
+    assert place.orders == 0
+    published_by_hand(place, record)
+    place.later(hours=1)
+    place.run("renew")
+    written = [r.json()["name"] for r in place.house.dnsimple.requests if r.method == "POST" and "records" in r.path]
+    assert set(written) == {"example.com.validation"}

@@ -33,6 +33,8 @@ class BadDays:
 
     offered: tuple[str, ...] | None = None
     """Only these challenge types are offered."""
+    persist_identities: tuple[str, ...] | None = None
+    """What a dns-persist-01 challenge says the CA goes by; None: as the directory."""
     validation_seconds: float = 0.0
     """From the answer to a challenge to its outcome."""
     validation_problems: dict[str, Problem] = field(default_factory=dict)

@@ -163,6 +163,11 @@ class Books:
     new_orders: int = 0
     finalizations: int = 0
 
+    @property
+    def persist_identities(self) -> tuple[str, ...]:
+        said = self.bad.persist_identities
+        return (self.caa_identity,) if said is None else said
+
     def id(self) -> str:
         return str(self.rng.randrange(10**9, 10**10))
 
@@ -198,7 +203,10 @@ class Books:
             "status": self.bad.shown_status.get("challenge", challenge.status),
         }
         if challenge.type == "dns-persist-01":
-            found |= {"issuer-domain-names": [self.caa_identity], "accounturi": base + authorization.account.path}
+            found |= {
+                "issuer-domain-names": list(self.persist_identities),
+                "accounturi": base + authorization.account.path,
+            }
         else:
             found["token"] = challenge.token
         if challenge.validated:

@@ -9,6 +9,7 @@ from typing import Final
 
 from josepy.json_util import encode_b64jose
 
+from certbroker.sandbox.ca import persist
 from certbroker.sandbox.ca.books import Authorization, Books, Call, Challenge, Order
 from certbroker.sandbox.ca.problem import Problem
 from certbroker.testkit.simulator import Response
@@ -120,6 +121,22 @@ def _look_in_dns(books: Books, authorization: Authorization, challenge: Challeng
     return None
 
 
+def _look_for_a_permit(books: Books, authorization: Authorization, challenge: Challenge) -> Problem | None:
+    where = f"_validation-persist.{authorization.name}"
+    try:
+        found = books.lookup_txt(where)
+    except OSError:
+        return Problem("dns", f"DNS problem: SERVFAIL looking up TXT for {where}")
+    why = persist.refusal(
+        found,
+        identity=books.caa_identity,
+        account=challenge.account_uri,
+        wildcard=authorization.wildcard,
+        now=books.clock.now().timestamp(),
+    )
+    return Problem("unauthorized", f"No usable TXT record at {where}: {why}") if why else None
+
+
 def _look_in_the_web(books: Books, authorization: Authorization, challenge: Challenge) -> Problem | None:
     """RFC 8555 8.3; white space at the end of the body does not count."""
     assert books.fetch is not None
@@ -139,5 +156,6 @@ def _look_in_the_web(books: Books, authorization: Authorization, challenge: Chal
 _CHECKS: Final[Mapping[str, Callable[[Books, Authorization, Challenge], Problem | None]]] = {
     "dns-01": _look_in_dns,
     "dns-account-01": _look_in_dns,
+    "dns-persist-01": _look_for_a_permit,
     "http-01": _look_in_the_web,
 }
