@@ -124,14 +124,16 @@ class Ca:
 
 
 @contextmanager
-def _pebble(program: str, folder: Path, dns: str) -> Iterator[Ca]:
-    with pebble(program, folder, dns) as server:
+def _pebble(program: str, folder: Path, dns: str, **more: Any) -> Iterator[Ca]:
+    with pebble(program, folder, dns, **more) as server:
         yield Ca(server.directory, server.ca_bundle.read_text(), server.root(), folder / "pebble.log", server)
 
 
-def newest_pebble(folder: Path, dns: str) -> AbstractContextManager[Ca]:
-    """2.10.1, strict, with its own default of refused nonces and reused authorizations."""
-    return _pebble(new_pebble(), folder, dns)
+def newest_pebble(
+    folder: Path, dns: str, *, environ: Mapping[str, str] | None = None, config: Mapping[str, Any] | None = None
+) -> AbstractContextManager[Ca]:
+    """2.10.1, strict, with its own default of refused nonces and reused authorizations, unless `environ` or `config` say more."""
+    return _pebble(new_pebble(), folder, dns, environ=environ, config=config)
 
 
 def debians_pebble(folder: Path, dns: str) -> AbstractContextManager[Ca]:
@@ -203,12 +205,19 @@ class Desk:
         code = main(argv, world)
         return self._ended(argv, Ran(code, out.getvalue(), err.getvalue()), ends)
 
-    def start(self, *argv: str, ends: int = 0) -> Ran:
+    def write(self, old: str, new: str) -> None:
+        """Something else stands in the file."""
+        path = self.folder / "certbroker.toml"
+        text = path.read_text()
+        assert text.count(old) == 1, old
+        path.write_text(text.replace(old, new))
+
+    def start(self, *argv: str, ends: int = 0, **environ: str) -> Ran:
         """Run it as a program of its own."""
         done = subprocess.run(
             [sys.executable, "-m", "certbroker", *argv],
             cwd=self.folder,
-            env={**self.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+            env={**self.environ, **environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -36,6 +36,10 @@ class Pebble:
         done = requests.post(f"{self.management}/set-renewal-info/", json=body, verify=str(self.ca_bundle), timeout=10)
         done.raise_for_status()
 
+    def status(self, serial: int) -> str:
+        """`Valid` or `Revoked`."""
+        return str(self._get(f"cert-status-by-serial/{serial:x}").json()["Status"])
+
     def _get(self, path: str) -> requests.Response:
         done = requests.get(f"{self.management}/{path}", verify=str(self.ca_bundle), timeout=10)
         done.raise_for_status()
