@@ -75,6 +75,8 @@ class Facts:
     certificate: Certificate
     variants: Mapping[KeyType, VariantFacts]
     targets: Mapping[str, TargetFacts]
+    left_out: tuple[Version, ...] = ()
+    """Versions of key types that the file does not name any more."""
     wishes: Mapping[str, Wishes] = field(default_factory=dict)
     """What the file wants of each issuer."""
     limited: tuple[PassedOver, ...] = ()

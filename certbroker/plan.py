@@ -223,6 +223,7 @@ def _remarks(facts: Facts) -> tuple[str, ...]:
         s = situation(facts, key_type)
         if s.have:
             found += policy.remarks(s, facts.wishes.get(s.have.issuer, policy.Wishes()))
+    found += map(policy.left_out, facts.left_out)
     return tuple(dict.fromkeys(found))
 
 

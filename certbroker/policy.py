@@ -149,6 +149,11 @@ def remarks(s: Situation, wishes: Wishes) -> tuple[str, ...]:
     return tuple(text for text in found if text)
 
 
+def left_out(have: Version) -> str:
+    """A version of a key type that the file does not name any more: it is kept, and nothing else happens to it."""
+    return f"{have.key_type} left the file: {have.label} is kept until {have.lifetime.ends:%a %d %b %Y}, not renewed and not pushed"
+
+
 def _surplus(s: Situation, have: Version) -> str | None:
     surplus = [name for name in have.names if name not in s.names]
     return f"still covers {', '.join(surplus)}; left out at the next renewal" if surplus else None

@@ -12,7 +12,7 @@ from certbroker.limits import concerns
 from certbroker.model import Assignment, Certificate, KeyType, Live, Phase, Version, Window, base_name
 from certbroker.plan import DeploymentFacts, Facts, OpenOrder, TargetFacts, VariantFacts
 from certbroker.policy import Wishes
-from certbroker.store import DeploymentRow
+from certbroker.store import DeploymentRow, Variant
 
 Looked = dict[tuple[str, str], dict[str, Live] | str]
 """What (certificate, target) said in this run, or why it could not be asked: one inspection a run."""
@@ -59,6 +59,7 @@ def gather(desk: Desk, certificate: Certificate, looked: Looked, *, look: bool, 
         certificate=certificate,
         variants=variants,
         targets=targets,
+        left_out=tuple(left_out(known, certificate.keys)),
         wishes={name: wishes(issuer) for name, issuer in config.issuers.items()},
         limited=_limited(desk, certificate) if len(certificate.issuers) > 1 else (),
         test_issuers=frozenset(name for name, issuer in config.issuers.items() if issuer.staging),
@@ -71,6 +72,11 @@ def _before(desk: Desk, wanted: Version) -> tuple[Version, Window] | None:
     before = next((v for v in older if v.number < wanted.number and not v.rehearsal), None)
     window = desk.store.window(before.id) if before else None
     return (before, window) if before and window else None
+
+
+def left_out(variants: Mapping[KeyType, Variant], keys: Sequence[KeyType]) -> list[Version]:
+    """The wanted versions of key types that are not among `keys` any more."""
+    return [v.wanted for key_type, v in variants.items() if key_type not in keys and v.wanted]
 
 
 def wishes(issuer: IssuerSettings) -> Wishes:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from certbroker import failover, policy
-from certbroker.broker.facts import wishes
+from certbroker.broker.facts import left_out, wishes
 from certbroker.broker.report import PHASE_STATE, State, day, minute, readable, served_now, worst
 from certbroker.config import Config
 from certbroker.errors import UsageError
@@ -96,6 +96,7 @@ def _row(store: Store, config: Config, certificate: Certificate, now: datetime) 
             notes.append(f"cannot be ordered: {known.error}{again}{hint}")
         passed = failover.in_force(store.passed(certificate.name, key), now)
         notes += [each.words() for each in passed.values() if each.issuer in certificate.issuers]
+    notes += map(policy.left_out, left_out(variants, certificate.keys))
     if not wanted:
         state = worst(states) if State.FAIL in states or State.WAIT in states else State.NONE
         return Row(certificate.name, state, "-", None, None, cells, "; ".join(notes) or "never issued")
@@ -264,6 +265,7 @@ def _explain_certificate(store: Store, config: Config, certificate: Certificate,
     for issuer in certificate.issuers:
         told = [t for t in store.told(config.issuers[issuer].directory, now) if concerns(t.subject, bases)]
         lines += [f"  {issuer} limits us until {minute(t.until)}: {t.why}" for t in told]
+    lines += [f"  {policy.left_out(version)}" for version in left_out(variants, certificate.keys)]
     lines.append(f"  now: {served_now(store, certificate.name)}")
     wanted = {v.wanted.id: v.wanted.label for v in variants.values() if v.wanted}
     for row in store.deployments(certificate.name):

@@ -92,6 +92,7 @@ def issuer_settings(
         name=name,
         directory=directory,
         profile=table.profile,
+        most_names=table.most_names,
         preferred_chain=table.preferred_chain,
         roots=path(table.roots),
         ca_bundle=path(table.ca_bundle),

@@ -36,7 +36,8 @@ _GOOGLE: Final = frozenset({GOOGLE, GOOGLE_TEST})
 def most_names(issuer: IssuerSettings) -> int | None:
     """The most names of one certificate; None if nobody has told."""
     known = _profile(issuer)
-    return known.most_names if known else None
+    said = [most for most in (issuer.most_names, known.most_names if known else None) if most is not None]
+    return min(said, default=None)
 
 
 def shown(issuer: IssuerSettings) -> str:

@@ -37,6 +37,8 @@ class IssuerSettings:
     name: str
     directory: str
     profile: str | None = None
+    most_names: int | None = None
+    """Of one certificate, where the file says so."""
     preferred_chain: str | None = None
     """The common name that the topmost certificate of a chain is to be issued by; None: the CA's default chain."""
     roots: Path | None = None

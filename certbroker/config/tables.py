@@ -164,6 +164,10 @@ class IssuerTable(Table):
         default=None, description="a test CA: `issue --staging` rehearses with it; known by itself for the presets"
     )
     profile: Text | None = Field(default=None, description="a profile that the CA offers, e.g. tlsserver")
+    most_names: Annotated[int, Field(ge=2, le=10000)] | None = Field(
+        default=None,
+        description="how many names fit into one certificate; known by itself for Let's Encrypt's profiles",
+    )
     preferred_chain: Text | None = Field(
         default=None,
         description='common name that its chains are to end at, e.g. "ISRG Root X2"; else the CA\'s default',
