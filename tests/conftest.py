@@ -1,5 +1,10 @@
 """The shipped suite explains its failures as tests of our own do."""
 
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -8,3 +13,24 @@ pytest.register_assert_rewrite("certbroker.testkit.behaviour", "certbroker.testk
 # Timing never fails a test: a busy machine draws slowly too.
 settings.register_profile("certbroker", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("certbroker")
+
+
+@pytest.fixture(autouse=True)
+def no_private_key_is_sent(request: pytest.FixtureRequest) -> Iterator[None]:
+    """In whatever test: no request to a sandbox CA in this process holds private key material, unless the test puts it there."""
+    heard = _Heard(logging.CRITICAL)
+    line = logging.getLogger("certbroker.sandbox.ca.server")
+    line.addHandler(heard)
+    yield
+    line.removeHandler(heard)
+    if request.node.get_closest_marker("plants_keys") is None:
+        assert heard.said == []
+
+
+class _Heard(logging.Handler):
+    def __init__(self, level: int) -> None:
+        super().__init__(level)
+        self.said: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.said.append(record.getMessage())

@@ -195,6 +195,7 @@ def test_external_account_binding_is_verified(dns: Dns, alg: str) -> None:
     assert ca.accounts[0].eab_kid == "kid-1"
 
 
+@pytest.mark.plants_keys
 def test_a_private_account_key_in_the_binding_is_caught(dns: Dns) -> None:
     ca = make_ca(dns, eab_keys={"kid-1": HMAC}, eab_required=True)
     acme = connect(ca)

@@ -232,6 +232,7 @@ def test_wildcards_are_offered_only_what_proves_a_whole_domain(wire: Wire) -> No
     assert persist["accounturi"] == wire.kid
 
 
+@pytest.mark.plants_keys
 def test_private_key_material_is_caught_wherever_it_stands(wire: Wire) -> None:
     assert wire.ca.violations == []
     private = new_key()

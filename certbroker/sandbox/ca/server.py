@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import random
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +16,7 @@ from datetime import datetime, timedelta
 from typing import Final, TypeVar
 
 from josepy.json_util import encode_b64jose
+from josepy.jwk import JWK
 
 from certbroker import keys
 from certbroker.model import KeyType
@@ -29,6 +31,11 @@ from certbroker.world import Clock
 
 DIRECTORY: Final = "/dir"
 _NAMED: Final = re.compile(r"/(acct|authz|chall|order|cert|ari)/([^/]+)(/[a-z0-9]+)?")
+
+RECENT: Final = 8
+"""Certificates whose private key is recognized by its number alone."""
+
+_logger: Final = logging.getLogger(__name__)
 
 Thing = TypeVar("Thing", Account, Authorization, Order)
 
@@ -152,6 +159,7 @@ class SandboxCA(Simulator):
         base = self.base_url or f"http://{request.headers.get('Host', 'ca.sandbox.test')}"
         proving.settle(self.books)
         try:
+            self._search(request)
             response = self._signed(request, base) if request.method == "POST" else self._plain(request, base)
         except Problem as problem:
             self.refusals.append(problem)
@@ -164,6 +172,17 @@ class SandboxCA(Simulator):
         if request.method == "POST" or request.path == "/nonce":
             headers |= {"Replay-Nonce": self._nonce(), "Cache-Control": "no-store"}
         return Response(response.status, response.body, headers)
+
+    def _search(self, request: Request) -> None:
+        """Whatever it asks for: a private key in it is told to everybody who listens, and goes no further."""
+        known = [*(account.key for account in self.accounts), *_shown(request)]
+        public = [key.key.public_numbers().public_key() for key in known]
+        public += [issued.leaf.public_key() for issued in self.issued[-RECENT:]]
+        secrets = [key.rstrip("=").encode() for key in self.books.eab_keys.values()]
+        if found := list(leaks.anywhere(request, leaks.Known(public, secrets))):
+            self.violations += found
+            _logger.critical("private key material in %s %s: %s", request.method, request.path, "; ".join(found))
+            raise Problem("malformed", "the request holds private key material")
 
     def _plain(self, request: Request, base: str) -> Response:
         if request.path == DIRECTORY and request.method == "GET":
@@ -195,9 +214,6 @@ class SandboxCA(Simulator):
         }
 
     def _signed(self, request: Request, base: str) -> Response:
-        if found := list(leaks.find(request.body)):
-            self.violations += found
-            raise Problem("malformed", "the request holds private key material")
         if not request.headers.get("User-Agent"):
             raise Problem("malformed", "a client names itself in User-Agent (RFC 8555 6.1)")
         if request.headers.get("Content-Type") != "application/jose+json":
@@ -287,3 +303,12 @@ class SandboxCA(Simulator):
         nonce = encode_b64jose(self.books.rng.randbytes(16))
         self._nonces.add(nonce)
         return str(nonce)
+
+
+def _shown(request: Request) -> list[JWK]:
+    """The key that the request itself is signed with, if it shows it."""
+    try:
+        jwk = jws.read(request.body).jwk
+    except Problem:
+        return []
+    return [] if jwk is None else [jwk]
