@@ -7,7 +7,7 @@ none of the account's and the domain's. Of the rest, a tenth is kept back for wh
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -37,31 +37,39 @@ class Bucket:
         """Kept back for emergencies: a renewal that cannot wait, a re-issue after a revocation."""
         return -(-self.size // 10)
 
-    def free(self, taken: Iterable[datetime], now: datetime) -> int:
+    @property
+    def one(self) -> timedelta:
+        """How long until one token is back."""
+        return self.period / self.size
+
+
+class Level:
+    """How full one bucket is; full at first."""
+
+    def __init__(self, bucket: Bucket) -> None:
+        self.bucket = bucket
+        self._tokens = float(bucket.size)
+        self._at: datetime | None = None
+
+    def take(self, at: datetime) -> None:
+        """One token; one after the other, in the order of time. A CA that gave one more than we think had it."""
+        self._tokens = max(0.0, self._then(at) - 1)
+        self._at = at
+
+    def free(self, now: datetime) -> int:
         """Whole tokens at `now`."""
-        level, _ = self._level([moment for moment in taken if moment <= now], now)
-        return int(level + _ALMOST)
+        return int(self._then(now) + _ALMOST)
 
-    def again(self, taken: Iterable[datetime], now: datetime, keep: int = 0) -> datetime:
-        """When one more can be taken and `keep` are left: `now`, or later. What is taken after `now` comes before it."""
-        level, at = self._level(taken, now)
-        missing = keep + 1 - level
-        return at if missing <= _ALMOST else at + missing * (self.period / self.size)
+    def again(self, now: datetime, keep: int = 0) -> datetime:
+        """When one more can be taken and `keep` are left: `now`, or later, and after all that is taken already."""
+        start = now if self._at is None else max(now, self._at)
+        missing = keep + 1 - self._then(start)
+        return start if missing <= _ALMOST else start + missing * self.bucket.one
 
-    def _level(self, taken: Iterable[datetime], now: datetime) -> tuple[float, datetime]:
-        """The level at `now`, or at the last moment something is taken, if that is later."""
-        level = float(self.size)
-        at: datetime | None = None
-        for moment in sorted(taken):
-            level = max(0.0, self._refilled(level, at, moment) - 1)
-            at = moment
-        then = now if at is None else max(now, at)
-        return self._refilled(level, at, then), then
-
-    def _refilled(self, level: float, since: datetime | None, now: datetime) -> float:
-        if since is None:
-            return level
-        return min(float(self.size), level + (now - since) / (self.period / self.size))
+    def _then(self, now: datetime) -> float:
+        if self._at is None:
+            return self._tokens
+        return min(float(self.bucket.size), self._tokens + max(now - self._at, timedelta()) / self.bucket.one)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +168,7 @@ def ration(orders: Sequence[Order], ledger: Ledger, now: datetime) -> list[Order
     What cannot wait any longer may take the reserve, and is asked for even if we think that nothing is left: the CA has the last
     word. What can wait is spread: each one held waits behind the one before.
     """
-    books = _Books(ledger)
+    books = _Books(ledger, ledger.published)
     answers: dict[int, Order | Hold] = {}
     for number in sorted(range(len(orders)), key=lambda n: (orders[n].latest is None, orders[n].latest or now)):
         answers[number] = _one(orders[number], ledger, books, now)
@@ -172,83 +180,71 @@ def _one(order: Order, ledger: Ledger, books: _Books, now: datetime) -> Order | 
     bases = [base_name(name) for name in order.names]
     told = [t for t in ledger.told if t.until > now and concerns(t.subject, bases)] if order.exempt != "window" else []
     reasons = [(t.until, f"it said: {t.why}") for t in told]
-    for bucket, what, taken in books.buckets(order):
-        again = bucket.again(taken, now, 0 if urgent else bucket.reserve)
+    dry = []
+    for level, what in books.levels(order):
+        again = level.again(now, 0 if urgent else level.bucket.reserve)
         if again > now:
-            reasons.append((again, f"{bucket.size} {what} in {_period(bucket.period)}"))
+            dry.append((level, again))
+            reasons.append((again, f"{level.bucket.size} {what} in {_period(level.bucket.period)}"))
     if not reasons or urgent:
         books.take(order, now)
         return order
+    for level, again in dry:  # whoever waits for the same bucket waits behind this one
+        level.take(again)
     until, why = max(reasons)
     if order.latest is not None:
         until = min(until, order.latest)
-    books.take(order, until)
     text = f"{order.why}; waits for the limits of {order.issuer}: {why}"
     return Hold(order.certificate, None, text, until=until, key_type=order.key_type)
 
 
 class _Books:
-    """Who has taken what, kept while orders are handed out."""
+    """How full every bucket is, kept while orders are handed out."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, published: Published | None) -> None:
         self._ledger = ledger
-        self._orders: list[datetime] = []
-        self._domains: defaultdict[str, list[datetime]] = defaultdict(list)
-        self._names: defaultdict[frozenset[str], list[datetime]] = defaultdict(list)
-        self._failures: defaultdict[str, list[datetime]] = defaultdict(list)
-        for taken in ledger.taken:
+        if published is None:
+            return
+        self.orders = Level(published.orders)
+        self.domains: defaultdict[str, Level] = defaultdict(lambda: Level(published.domain))
+        self._names: defaultdict[frozenset[str], Level] = defaultdict(lambda: Level(published.names))
+        self._failures: defaultdict[str, Level] = defaultdict(lambda: Level(published.failures))
+        for taken in sorted(ledger.taken, key=lambda taken: taken.at):
             self._enter(taken)
+
+    def take(self, order: Order, at: datetime) -> None:
+        if self._ledger.published is not None:
+            self._enter(Taken(at, frozenset(order.names), order.exempt))
 
     def _enter(self, taken: Taken) -> None:
         for name in taken.unproven:
-            self._failures[base_name(name)].append(taken.at)
+            self._failures[base_name(name)].take(taken.at)
         if taken.exempt == "window":
             return
         if taken.exempt is None:
-            self._orders.append(taken.at)
+            self.orders.take(taken.at)
         if taken.failed:
             return  # the domain and the set of names count certificates, not orders
-        self._names[taken.names].append(taken.at)
+        self._names[taken.names].take(taken.at)
         if taken.exempt is None:
             for domain in self._ledger.domains_of(taken.names):
-                self._domains[domain].append(taken.at)
+                self.domains[domain].take(taken.at)
 
-    def take(self, order: Order, at: datetime) -> None:
-        self._enter(Taken(at, frozenset(order.names), order.exempt))
-
-    def buckets(self, order: Order) -> list[tuple[Bucket, str, Sequence[datetime]]]:
-        """Those that this order takes from: the bucket, what it counts, and what was taken."""
-        published = self._ledger.published
-        if published is None:
+    def levels(self, order: Order) -> list[tuple[Level, str]]:
+        """The buckets that this order takes from, and what each counts."""
+        if self._ledger.published is None:
             return []
         bases = dict.fromkeys(base_name(name) for name in order.names)
-        found: list[tuple[Bucket, str, Sequence[datetime]]] = [
-            (published.failures, f"failed proofs of {base}", taken) for base in bases if (taken := self._failures[base])
-        ]
+        found = [(self._failures[base], f"failed proofs of {base}") for base in bases if base in self._failures]
         if order.exempt == "window":
             return found
-        found.append((published.names, "certificates for the same names", self._names[frozenset(order.names)]))
+        found.append((self._names[frozenset(order.names)], "certificates for the same names"))
         if order.exempt is None:
-            found.append((published.orders, "orders", self._orders))
+            found.append((self.orders, "orders"))
             found += [
-                (published.domain, f"certificates for {domain}", self._domains[domain])
-                for domain in self._ledger.domains_of(order.names)
+                (self.domains[domain], f"certificates for {domain}") for domain in self._ledger.domains_of(order.names)
             ]
         return found
-
-    def used(self, now: datetime) -> tuple[int, str, int]:
-        """Tokens taken: of the account's orders, and of the domain that has the fewest left."""
-        published = self._ledger.published
-        assert published is not None
-        orders = published.orders.size - published.orders.free(self._orders, now)
-        domains = Counter(
-            {
-                domain: published.domain.size - published.domain.free(taken, now)
-                for domain, taken in self._domains.items()
-            }
-        )
-        domain, most = max(domains.items(), key=lambda item: item[1], default=("", 0))
-        return orders, domain, most
 
 
 def cost(orders: Collection[Order], ledger: Ledger, now: datetime) -> str | None:
@@ -256,15 +252,17 @@ def cost(orders: Collection[Order], ledger: Ledger, now: datetime) -> str | None
 
     `9 of 300 orders in 3 h, 1 of 50 per domain in a week`
     """
-    if ledger.published is None:
+    p = ledger.published
+    if p is None:
         return None
-    books = _Books(ledger)
+    books = _Books(ledger, p)
     for order in orders:
         books.take(order, now)
-    used, domain, most = books.used(now)
-    p = ledger.published
+    used = p.orders.size - books.orders.free(now)
+    most = {domain: p.domain.size - level.free(now) for domain, level in books.domains.items()}
+    domain = max(most, key=lambda each: most[each], default="")
     said = f"{used} of {p.orders.size} orders in {_period(p.orders.period)}"
-    said += f", {most} of {p.domain.size} per domain in {_period(p.domain.period)}"
+    said += f", {most.get(domain, 0)} of {p.domain.size} per domain in {_period(p.domain.period)}"
     if domain:
         said += f" ({domain}{', a guess' if domain in ledger.guessed else ''})"
     free = sum(order.exempt == "window" for order in orders)

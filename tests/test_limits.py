@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from certbroker import limits
-from certbroker.limits import LETSENCRYPT, Bucket, Ledger, Taken, Told
+from certbroker.limits import LETSENCRYPT, Bucket, Ledger, Level, Taken, Told
 from certbroker.model import KeyType
 from certbroker.steps import Exemption, Hold, Order
 from tests.clock import START
@@ -18,6 +18,14 @@ from tests.clock import START
 HOUR = timedelta(hours=1)
 SMALL = Bucket(10, 10 * HOUR)
 """One an hour comes back; one is kept back."""
+
+
+def level(*spent: datetime) -> Level:
+    """SMALL, after these were taken."""
+    made = Level(SMALL)
+    for moment in spent:
+        made.take(moment)
+    return made
 
 
 def order(
@@ -49,24 +57,25 @@ def held(orders: list[Order], known: Ledger, now: datetime = START) -> dict[str,
     ("spent", "hours", "free"), [(0, 0, 10), (3, 0, 7), (3, 2, 9), (3, 50, 10), (10, 0, 0), (10, 0.5, 0), (10, 1, 1)]
 )
 def test_it_is_full_at_first_and_fills_again_one_by_one(spent: int, hours: float, free: int) -> None:
-    assert SMALL.free([START] * spent, START + hours * HOUR) == free
+    assert level(*[START] * spent).free(START + hours * HOUR) == free
 
 
 def test_it_says_when_one_more_can_be_taken() -> None:
-    assert SMALL.again([START] * 9, START) == START
-    assert SMALL.again([START] * 10, START) == START + HOUR
-    assert SMALL.again([START] * 10, START, keep=1) == START + 2 * HOUR
-    assert SMALL.again([START] * 10, START + HOUR / 2) == START + HOUR
+    assert level(*[START] * 9).again(START) == START
+    assert level(*[START] * 10).again(START) == START + HOUR
+    assert level(*[START] * 10).again(START, keep=1) == START + 2 * HOUR
+    assert level(*[START] * 10).again(START + HOUR / 2) == START + HOUR
 
 
 @given(st.lists(st.floats(min_value=0, max_value=40), max_size=40), st.integers(min_value=0, max_value=9))
 def test_at_the_moment_it_says_there_is_one_more_and_not_before(hours: list[float], keep: int) -> None:
-    spent = [START + each * HOUR for each in hours]
+    spent = sorted(START + each * HOUR for each in hours)
     now = max(spent, default=START)
-    at = SMALL.again(spent, now, keep)
-    assert SMALL.free(spent, at + timedelta(milliseconds=1)) >= keep + 1
+    full = level(*spent)
+    at = full.again(now, keep)
+    assert full.free(at + timedelta(milliseconds=1)) >= keep + 1
     if at > now:
-        assert SMALL.free(spent, at - timedelta(seconds=1)) <= keep
+        assert full.free(at - timedelta(seconds=1)) <= keep
     assert at - now <= SMALL.period * (keep + 1) / SMALL.size + timedelta(milliseconds=1)
 
 
@@ -120,8 +129,8 @@ def test_whatever_was_ordered_nothing_waits_too_long_and_the_reserve_stays(
             assert answer.until is not None
             assert START < answer.until <= (wanted.latest or answer.until)
     if patient:
-        before = [START - each * HOUR for each in hours]
-        assert SMALL.free([*before, *[START] * (len(patient) + len(urgent))], START) >= SMALL.reserve
+        before = sorted(START - each * HOUR for each in hours)
+        assert level(*before, *[START] * (len(patient) + len(urgent))).free(START) >= SMALL.reserve
 
 
 def test_a_domain_has_a_bucket_of_its_own() -> None:
@@ -130,6 +139,21 @@ def test_a_domain_has_a_bucket_of_its_own() -> None:
     waits = held(orders, known)
     assert sorted(waits) == ["c45"]
     assert "50 certificates for shop.example in a week" in waits["c45"].why
+
+
+def test_who_waits_for_one_domain_holds_up_nobody_else() -> None:
+    orders = [*[order(n, domain="shop.example") for n in range(47)], order(100), order(101)]
+    known = replace(ledger(), domains={o.names[0]: ".".join(o.names[0].split(".")[1:]) for o in orders})
+    waits = held(orders, known)
+    assert sorted(waits) == ["c45", "c46"]
+    one = LETSENCRYPT.domain.one
+    assert [waits[name].until for name in ("c45", "c46")] == [START + one, START + 2 * one]
+
+
+def test_ten_thousand_wait_in_turn() -> None:
+    waits = held([order(n) for n in range(10_000)], ledger())
+    assert len(waits) == 10_000 - 270
+    assert waits["c9999"].until == START + 9_730 * LETSENCRYPT.orders.one
 
 
 def test_the_same_names_are_certified_a_few_times_a_week_and_no_more() -> None:
