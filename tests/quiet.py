@@ -81,6 +81,10 @@ def _fill(store: Store, config: Config, world: World) -> None:
             "chain_pem": "a chain",
             "trusted": True,
             "rehearsal": False,
+            "key_id": f"{number:064x}",
+            "key_use": 1,
+            "root": "ISRG Root X1",
+            "roots_seen": [],
             "made": now,
         }
         for number, certificate in enumerate(config.certificates.values(), 1)

@@ -265,6 +265,7 @@ def test_every_command_gives_nothing_away(place: Town) -> None:
         talk.run("backup", "backup.db", ends=0)
         talk.run("restore", "backup.db", ends=2)
         talk.run("vault", "check", "--json")
+        talk.run("revoke", "hooked", "--reason", "superseded", "--yes", "-m", "to see what it says")
         before = (place.folder / "vault.key").read_text()
         talk.run("vault", "rotate", ends=0)
         talk.run("demo")
