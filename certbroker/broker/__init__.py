@@ -3,6 +3,7 @@
 from certbroker.broker.checks import Finding, check
 from certbroker.broker.desk import Desk
 from certbroker.broker.looking import Look, probe
+from certbroker.broker.needed import Needed, Records, challenges
 from certbroker.broker.opening import home_path, open_desk, open_store, read_config, sqlite_file, store_url
 from certbroker.broker.plans import Plans, show
 from certbroker.broker.report import Entry, Line, Report, State, Trouble, day, minute, readable, served_now
@@ -16,11 +17,14 @@ __all__ = [
     "Finding",
     "Line",
     "Look",
+    "Needed",
     "Plans",
+    "Records",
     "Report",
     "State",
     "Status",
     "Trouble",
+    "challenges",
     "check",
     "day",
     "explain",

@@ -255,7 +255,7 @@ def _place(desk: Desk, name: str, means: Means) -> str:
     if means.method is Method.HTTP_01:
         return f"http-01 by {desk.challenges().answering(name)}"  # its own line says whether it can
     if means.method is Method.DNS_PERSIST_01 or means.alias:
-        desk.challenges().prepare(name, means)
+        desk.challenges().require(name, means)
     if means.method is Method.DNS_PERSIST_01:
         return "by a record that stands"
     landing = desk.challenges().locate(name, means)

@@ -137,7 +137,7 @@ class Desk:
         return Issuer(
             settings,
             store=self.store,
-            vault=self.vault,
+            vault=lambda: self.vault,
             challenges=self.challenges(),
             world=self.world,
             network=self.config.network,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from certbroker.broker.desk import Desk, nearest
 from certbroker.broker.facts import gather
+from certbroker.broker.foresight import foresee
 from certbroker.broker.rationing import ration
 from certbroker.errors import UsageError
 from certbroker.model import Certificate
@@ -48,7 +49,8 @@ def show(
     )
 
     def one(certificate: Certificate) -> Plan:
-        return plan(gather(desk, certificate, {}, look=not offline), selection)
+        made = plan(gather(desk, certificate, {}, look=not offline), selection)
+        return made if offline or not made.orders else foresee(desk, made)
 
     with ThreadPoolExecutor(max_workers=8) as pool:
         planned = list(pool.map(one, chosen))
@@ -60,7 +62,7 @@ def show(
     orders = sum(len(p.orders) for p in plans)
     pushes = sum(len(p.pushes) for p in plans)
     holds = [hold for p in plans for hold in p.holds]
-    foreign = sum(1 for hold in holds if hold.person and not hold.failed)
+    foreign = sum(1 for hold in holds if hold.target and hold.person and not hold.failed)
     blocked = any(hold.failed and hold.person for hold in holds)
     changes = bool(orders or pushes or foreign)
     return Plans(tuple(plans), orders, pushes, foreign, limits, 1 if blocked else 4 if changes else 0)

@@ -140,13 +140,17 @@ class Challenges:
         if means.method is Method.HTTP_01:
             self._opened.over_http(self.answering(name)).check()
             return
+        self.require(name, means)
+        if means.method is not Method.DNS_PERSIST_01:
+            self.locate(name, means)
+
+    def require(self, name: str, means: Means) -> None:
+        """Whether what a person creates once for `name` stands. Asks DNS alone. Raises as `prepare`."""
         for verdict, record in self.wanted(name, means):
             if verdict.state == "missing" or (verdict.state == "wrong" and record.type == "TXT"):
                 raise RecordWanted(f"{name} cannot be proven yet: {verdict.why}", hint=f"publish {record}")
             if verdict.state == "wrong":
                 raise NothingDone(verdict.why, hint=f"let it be {record}")
-        if means.method is not Method.DNS_PERSIST_01:
-            self.locate(name, means)
 
     def wanted(self, name: str, means: Means) -> list[tuple[Verdict, Record]]:
         """The records that a person has to create once so that `name` can be proven, and how each stands.

@@ -1,6 +1,7 @@
 """CAA preflight: would the CA be allowed to sign? (RFC 8659, with the parameters of RFC 8657.)
 
-A record that forbids stops the order; a look-up that fails only warns, because it is the CA's look-up that counts.
+A record that forbids stops the order; a look-up that fails only warns, because it is the CA's look-up that counts. Where DNSSEC is
+broken the CA's look-up fails too: that stops the order.
 """
 
 from __future__ import annotations
@@ -10,13 +11,15 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 import dns.exception
+import dns.flags
 import dns.name
 from dns.rdatatype import RdataType
 from dns.rdtypes.ANY.CAA import CAA
 
+from certbroker.challenges.dnssec import BrokenDnssec
 from certbroker.challenges.lookup import Lookup, shown
 from certbroker.errors import Unavailable
-from certbroker.model import Method
+from certbroker.model import Method, Record, base_name
 
 CRITICAL: Final = 128
 KNOWN: Final = frozenset({"issue", "issuewild", "iodef", "contactemail", "contactphone", "issuemail", "issuevmc"})
@@ -30,6 +33,8 @@ class CaaFinding:
     name: str
     what: str
     hint: str | None = None
+    stands: bool = False
+    """There is a set of records that is about this name."""
 
 
 def preflight(
@@ -43,7 +48,9 @@ def preflight(
         method: how the name is to be proven, for `validationmethods`.
     """
     try:
-        where, records = _relevant(name, lookup)
+        where, records, proven = _relevant(name, lookup)
+    except BrokenDnssec as error:
+        return [CaaFinding("fail", name, f"CAA of {name}: {error.what}", error.hint)]
     except Unavailable as error:
         return [CaaFinding("warn", name, f"CAA of {name} cannot be looked up: {error.what}", error.hint)]
     if not records:
@@ -51,41 +58,46 @@ def preflight(
     for record in records:
         tag = _tag(record)
         if record.flags & CRITICAL and tag not in KNOWN:
-            return [CaaFinding("fail", name, f"{where} has a critical CAA property {tag}, which no CA may pass over")]
+            what = f"{where} has a critical CAA property {tag}, which no CA may pass over"
+            return [CaaFinding("fail", name, what, stands=True)]
     issue = [r for r in records if _tag(r) == "issue"]
     issuewild = [r for r in records if _tag(r) == "issuewild"]
     bearing = issuewild if wildcard and issuewild else issue
     if not bearing:
-        return [CaaFinding("ok", name, f"CAA at {where} restricts nothing here")]
+        return [CaaFinding("ok", name, f"CAA at {where} restricts nothing here", stands=True)]
     refusals = []
     for record in bearing:
         refusal = _refusal(record.value, issuers, account_uri, method)
         if refusal is None:
-            return [CaaFinding("ok", name, f"CAA at {where} allows it")]
+            signed = ", and DNSSEC proves it" if proven else ""
+            return [CaaFinding("ok", name, f"CAA at {where} allows it{signed}", stands=True)]
         refusals.append(refusal)
     if not issuers:
-        return [CaaFinding("warn", name, f"{where} has CAA, and the CA does not tell its identity")]
+        return [CaaFinding("warn", name, f"{where} has CAA, and the CA does not tell its identity", stands=True)]
     tag = _tag(bearing[0])
     hint = f'add to {where}:  CAA 0 {tag} "{issuers[0]}"'
-    return [CaaFinding("fail", name, f"CAA at {where} forbids it: {'; '.join(dict.fromkeys(refusals))}", hint)]
+    return [
+        CaaFinding("fail", name, f"CAA at {where} forbids it: {'; '.join(dict.fromkeys(refusals))}", hint, stands=True)
+    ]
 
 
-def _relevant(name: str, lookup: Lookup) -> tuple[str, list[CAA]]:
-    """The nearest CAA set going up (RFC 8659 section 3; aliases are followed at each step, by the recursor)."""
+def _relevant(name: str, lookup: Lookup) -> tuple[str, list[CAA], bool]:
+    """The nearest CAA set going up, and whether the recursor proved it by DNSSEC (RFC 8659 section 3; aliases are followed at each step, by the recursor)."""
     step = dns.name.from_text(name)
     while step != dns.name.root:
         try:
-            found = lookup.query(step, RdataType.CAA).resolve_chaining().answer
+            answer = lookup.query(step, RdataType.CAA)
+            found = answer.resolve_chaining().answer
         except dns.exception.DNSException:
             raise Unavailable(f"the answer for {shown(step)} cannot be read") from None
         except Unavailable:
             if len(step.labels) > 2:
                 raise
-            return "", []  # a top level that does not answer is everybody's trouble, not this order's
+            return "", [], False  # a top level that does not answer is everybody's trouble, not this order's
         if found is not None and len(found):
-            return shown(step), [record for record in found if isinstance(record, CAA)]
+            return shown(step), [r for r in found if isinstance(r, CAA)], bool(answer.flags & dns.flags.AD)
         step = step.parent()
-    return "", []
+    return "", [], False
 
 
 def _tag(record: CAA) -> str:
@@ -108,3 +120,9 @@ def _refusal(value: bytes, issuers: Sequence[str], account_uri: str | None, meth
         if key.lower() == "validationmethods" and method not in [method.strip() for method in wish.split(",")]:
             return f"only validation by {wish}, and we use {method}"
     return None
+
+
+def wish(name: str, issuer: str, account_uri: str | None, method: Method) -> Record:
+    """The record that lets this CA alone sign for `name` (and its wildcard), for our account alone and by this method alone."""
+    parts = [issuer, *([f"accounturi={account_uri}"] if account_uri else []), f"validationmethods={method}"]
+    return Record(base_name(name), "CAA", (f'0 issue "{"; ".join(parts)}"',))

@@ -28,6 +28,7 @@ import dns.resolver
 import dns.rrset
 from dns.rdatatype import RdataType
 
+from certbroker.challenges.dnssec import BrokenDnssec
 from certbroker.errors import NothingDone, Unavailable
 from certbroker.model import NAME
 from certbroker.world import Clock, Network
@@ -122,8 +123,9 @@ class Lookup:
                 if self._clock.monotonic() >= self._deadline:
                     raise Unavailable("no time left for DNS look-ups", hint="the next run goes on from here")
                 message = dns.message.make_query(name, kind, use_edns=0, payload=PAYLOAD)
-                if unchecked:
-                    message.flags |= dns.flags.CD
+                message.flags |= (
+                    dns.flags.CD if unchecked else dns.flags.AD
+                )  # AD: tell whether it is proven (RFC 6840 5.7)
                 try:
                     answer = self._send(message, host, port, RECURSOR_SECONDS)
                 except (dns.exception.DNSException, OSError, EOFError) as error:
@@ -149,7 +151,7 @@ class Lookup:
             self.query(name, kind, unchecked=True)
         except Unavailable:
             return
-        raise Unavailable(
+        raise BrokenDnssec(
             f"DNSSEC is broken for {shown(name)}: recursors that validate refuse the answer, and so will the CA",
             hint="compare the DS record at the registrar with the zone's keys",
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from base64 import b32encode
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -33,6 +34,13 @@ class Means:
     def wants_account(self) -> bool:
         """Where the proof stands is known only once the account is."""
         return self.method in (Method.DNS_ACCOUNT_01, Method.DNS_PERSIST_01) and self.account_uri is None
+
+    @staticmethod
+    def asked(names: Sequence[str]) -> list[str]:
+        """One name a place to prove; the wildcard where it is among them, for it asks for more."""
+        wanted = set(names)
+        bases = dict.fromkeys(base_name(name) for name in names)
+        return [f"*.{base}" if f"*.{base}" in wanted else base for base in bases]
 
     def owner(self, name: str) -> str:
         """Where the CA looks for the TXT that proves `name` (perhaps a wildcard). Not while `wants_account`.

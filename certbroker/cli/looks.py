@@ -42,6 +42,35 @@ def check(ctx: click.Context, names: tuple[str, ...], write: bool, as_json: bool
 @click.argument("name")
 @as_json
 @click.pass_context
+def challenges(ctx: click.Context, name: str, as_json: bool) -> int:
+    """Every record that a person creates once for certificate NAME, and how each stands.
+
+    Delegations, standing permissions, CAA. Ends 3 if something is to be created, 1 if something else stands in its place.
+    """
+    from certbroker import broker
+
+    found = broker.challenges(desk_of(ctx), name)
+    paper = Paper(ctx.find_root().obj)
+    if as_json:
+        paper.json(found)
+        return found.exit_code
+    for each in found.records:
+        about = f"{each.purpose}, {each.issuer}" if each.issuer else each.purpose
+        paper.line(f"{paper.sign(each.state.value)} {about}: {each.what}")
+        if each.record:
+            paper.line(f"     {each.record}")
+    counts = {state: sum(each.state.value == state for each in found.records) for state in ("wait", "fail")}
+    if found.exit_code:
+        paper.line(f"{counts['wait']} to be created, {counts['fail']} wrong (exit {found.exit_code})")
+    else:
+        paper.line(f"{name} is proven by {found.challenge.value}; nothing has to be created")
+    return found.exit_code
+
+
+@click.command(cls=Command)
+@click.argument("name")
+@as_json
+@click.pass_context
 def probe(ctx: click.Context, name: str, as_json: bool) -> int:
     """Look at every edge of certificate NAME now, by TLS handshake."""
     from certbroker import broker
@@ -159,4 +188,4 @@ def explain(ctx: click.Context, name: str, as_json: bool) -> int:
     return 0
 
 
-COMMANDS = (check, probe, status, history, explain)
+COMMANDS = (check, challenges, probe, status, history, explain)

@@ -96,9 +96,7 @@ def _prepare_proofs(talk: Conversation, works: Sequence[Work], account_uri: str 
 
     def asked(work: Work) -> list[tuple[str, Means]]:
         means = replace(work.request.means, account_uri=account_uri)
-        bases = dict.fromkeys(base_name(name) for name in work.request.names)
-        stars = [f"*.{base}" for base in bases if f"*.{base}" in work.request.names]  # of the two, they ask for more
-        return [(f"*.{base}" if f"*.{base}" in stars else base, means) for base in bases]
+        return [(name, means) for name in Means.asked(work.request.names)]
 
     def prepare(place: tuple[str, Means]) -> None:
         name, means = place

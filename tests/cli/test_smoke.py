@@ -67,6 +67,7 @@ ANSWERS = [
     "where",
     "config check --secrets",
     "config schema",
+    "challenges main",
     "providers",
     "plan",
     "renew",

@@ -234,3 +234,88 @@ def test_an_alias_zone_waits_for_its_cname_and_then_takes_every_proof(place: Tow
     place.run("renew")
     written = [r.json()["name"] for r in place.house.dnsimple.requests if r.method == "POST" and "records" in r.path]
     assert set(written) == {"example.com.validation"}
+
+
+# ---- looking ahead -----------------------------------------------------------------------------------------------------
+
+
+def by_record(place: Town) -> dict[str, tuple[str, str]]:
+    found = place.run("challenges", "main", "--json", ends=None).json
+    return {each["record"]: (each["state"], each["what"]) for each in found["records"]}
+
+
+def test_challenges_tells_every_record_once_and_how_it_stands_without_vault_or_token(place: Town) -> None:
+    place.configure(certificates=place.certificate(targets=("folder",), challenge='"dns-persist-01"'))
+    place.environ.clear()
+    (place.folder / "vault.key").rename(place.folder / "elsewhere.key")
+    ran = place.run("challenges", "main", ends=3)
+    assert "certbroker renew main makes it" in ran.out
+    assert place.ca.accounts == []
+    (place.folder / "elsewhere.key").rename(place.folder / "vault.key")
+    place.run("renew", ends=3)
+    (place.folder / "vault.key").unlink()
+    ran = place.run("challenges", "main", ends=3)
+    permission, caa = (line.strip() for line in ran.out.splitlines() if line.startswith("     "))
+    assert permission.startswith("_validation-persist.example.com.  TXT  ")
+    uri = permission.split("accounturi=")[1].split(";")[0]
+    assert (
+        caa
+        == f'example.com.  CAA  0 issue "sandbox.certbroker.test; accounturi={uri}; validationmethods=dns-persist-01"'
+    )
+    assert by_record(place)[permission] == ("wait", "no record there names this CA")
+    assert by_record(place)[caa] == ("none", "no CAA restricts example.com")
+    published_by_hand(place, permission)
+    place.house.dns.set("example.com", "CAA", caa.split("  CAA  ")[1])
+    assert {state for state, _ in by_record(place).values()} == {"ok"}
+    assert "nothing has to be created" in place.run("challenges", "main").out
+    place.house.dns.set("_validation-persist.example.com", "TXT", "sandbox.certbroker.test; accounturi=https://old/1")
+    assert "the record is for the account https://old/1" in place.run("challenges", "main", ends=1).out
+
+
+def test_challenges_tells_who_holds_a_delegation(place: Town) -> None:
+    place.house.dns.set("_acme-challenge.example.com", "CNAME", "example.com.d6lmmxg.flydns.net.")
+    ran = place.run("challenges", "main", ends=1)
+    assert "delegation: held by Fly" in ran.out
+    place.configure(certificates=place.certificate(targets=("folder",), alias='"v.example.com"'))
+    ran = place.run("challenges", "main", ends=1)
+    assert "_acme-challenge.example.com.  CNAME  example.com.v.example.com." in ran.out
+    assert "held by Fly, and not to example.com.v.example.com" in ran.out
+    place.house.dns.remove("_acme-challenge.example.com", "CNAME")
+    place.run("challenges", "main", ends=3)
+    place.house.dns.set("_acme-challenge.example.com", "CNAME", "example.com.v.example.com.")
+    place.run("challenges", "main")
+
+
+def test_plan_shows_caa_that_forbids_the_method_and_renew_orders_nothing(place: Town) -> None:
+    record = '0 issue "sandbox.certbroker.test; validationmethods=http-01"'
+    place.house.dns.set("example.com", "CAA", record)
+    ran = place.run("plan", ends=1)
+    assert "fail hold    order" in ran.out
+    assert (
+        "sandbox would refuse it: CAA at example.com forbids it: only validation by http-01, and we use dns-01"
+        in ran.out
+    )
+    assert "0 orders, 0 pushes" in ran.out
+    contacts = len(place.network.contacts)
+    assert "1 order" in place.run("plan", "--offline").out
+    assert len(place.network.contacts) == contacts
+    place.run("renew", ends=1)
+    assert place.orders == 0
+    place.house.dns.set("example.com", "CAA", record.replace("http-01", "dns-01"))
+    assert "1 order" in place.run("plan", "main").out
+
+
+def test_a_caa_look_up_that_fails_is_a_remark_of_the_plan_and_no_hold(place: Town) -> None:
+    place.house.dns.servfail.add("example.com")
+    ran = place.run("plan")
+    assert "CAA of example.com cannot be looked up" in ran.out
+    assert "1 order" in ran.out
+
+
+def test_plan_shows_a_record_that_a_person_has_to_publish(place: Town) -> None:
+    place.configure(certificates=place.certificate(targets=("folder",), alias='"v.example.com"'))
+    ran = place.run("plan")
+    assert "wait hold    order" in ran.out
+    assert "hint:   publish _acme-challenge.example.com.  CNAME  example.com.v.example.com." in ran.out
+    assert "0 orders" in ran.out
+    assert "not ours" not in ran.out
