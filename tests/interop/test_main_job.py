@@ -23,8 +23,11 @@ pytestmark = pytest.mark.interop
 class Ahead(SystemClock):
     """The machine's clock, wrong by some minutes: past the least time between two orders of one certificate."""
 
+    def __init__(self, by: timedelta = timedelta(minutes=10)) -> None:
+        self._by = by
+
     def now(self) -> datetime:
-        return super().now() + timedelta(minutes=10)
+        return super().now() + self._by
 
 
 # ---- every CA, proven by every way into DNS -------------------------------------------------------------------------------

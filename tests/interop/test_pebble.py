@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 import json
 import logging
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,6 +14,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import dns.query
+import dns.tsig
+import dns.tsigkeyring
+import dns.update
 import pytest
 from cryptography import x509
 
@@ -20,6 +25,7 @@ from certbroker.keys import common_name, read_chain
 from certbroker.sandbox.ca import leaks
 from tests.interop.desk import CHALLENGE, ZONE, Desk, by_rfc2136, newest_pebble
 from tests.interop.test_main_job import Ahead
+from tests.servers.knot import KEY, KEY_NAME
 from tests.servers.pebble import Pebble
 from tests.servers.process import free_port
 
@@ -175,6 +181,50 @@ def test_a_name_is_proven_over_http_on_a_high_port(tmp_path: Path) -> None:
         assert "1 ordered" in desk.run("renew").out
         assert desk.serves(f"ns1.{ZONE}")
         assert desk.proof.txt(CHALLENGE) == []
+
+
+def test_addresses_are_proven_over_http_and_signed_as_addresses(tmp_path: Path) -> None:
+    """RFC 8738."""
+    port = free_port()
+    with at_desk(tmp_path, httpPort=port) as desk:
+        desk.write(f'names   = ["{ZONE}", "*.{ZONE}"]', f'names = ["ns1.{ZONE}", "127.0.0.1"]')
+        desk.write('targets = ["folder"]', 'targets = ["folder"]\nchallenge = "http-01"')
+        desk.write("[network]", f'[solver.web]\ntype = "http-server"\nlisten = "127.0.0.1:{port}"\n\n[network]')
+        assert "1 ordered" in desk.run("renew").out
+        assert desk.serves("127.0.0.1") == desk.serves(f"ns1.{ZONE}")
+
+
+def test_a_record_published_once_proves_the_wildcard_at_every_renewal(tmp_path: Path) -> None:
+    """dns-persist-01, without a solver in the file: what is asked for is published by hand, and nothing is written after that."""
+    with at_desk(tmp_path, caaIdentities=["pebble.example"]) as desk:
+        path = desk.folder / "certbroker.toml"
+        text = path.read_text()
+        path.write_text(text[: text.index("[solver.dns]")] + text[text.index("[network]") :])
+        desk.write('targets = ["folder"]', 'targets = ["folder"]\nchallenge = "dns-persist-01"')
+        asked = desk.run("renew", ends=3).err
+        assert desk.ca.orders == 0
+        record = re.search(
+            r'publish (_validation-persist\.example\.com\.)  TXT  "(pebble\.example; [^"]*policy=wildcard)"', asked
+        )
+        assert record is not None, asked
+
+        publish(desk.proof.address, record[1], record[2])
+        for number in (1, 2):
+            desk.clock = Ahead(number * timedelta(hours=1))
+            assert "1 ordered" in desk.run("issue", "main").out
+            desk.is_proven()
+        assert desk.ca.orders == 2
+        assert not {"proof-published", "proof-removed"} & set(desk.history())
+        assert desk.proof.txt(record[1]) == [record[2]]
+
+
+def publish(address: str, name: str, text: str) -> None:
+    """A person writes a TXT."""
+    host, _, port = address.rpartition(":")
+    ring = dns.tsigkeyring.from_text({KEY_NAME: KEY})
+    update = dns.update.UpdateMessage(ZONE, keyring=ring, keyalgorithm=dns.tsig.HMAC_SHA256)
+    update.add(name, 60, "TXT", f'"{text}"')
+    assert dns.query.tcp(update, host, port=int(port), timeout=5).rcode() == 0
 
 
 # ---- waits -----------------------------------------------------------------------------------------------------------------
