@@ -32,9 +32,9 @@ class Scene:
     ca: SandboxCA
     at: Desk
 
-    def one(self, preferred: str | None, key_type: KeyType = KeyType.P256) -> Version:
+    def one(self, preferred: str | None, key_type: KeyType = KeyType.P256, *, key_of: Version | None = None) -> Version:
         settings = replace(self.at.settings, preferred_chain=preferred)
-        request = wanted("example.com", certificate=f"c{len(self.ca.issued)}", key_type=key_type)
+        request = wanted("example.com", certificate=f"c{len(self.ca.issued)}", key_type=key_type, key_of=key_of)
         return version(self.at.issuer(settings=settings).obtain([request])[0])
 
     @property
@@ -113,7 +113,8 @@ def test_the_chain_of_another_certificate_is_not_taken_for_an_alternate(scene: S
     other = scene.one(ROOTS[2])
     answer = Response(200, other.chain_pem.encode(), {"Content-Type": "application/pem-certificate-chain"})
     scene.ca.faults.append(Fault(answer, matches=is_alternate, times=10))
-    found = scene.one(ROOTS[2])
+    found = scene.one(ROOTS[2], key_of=other)
+    assert found.key_id == other.key_id, "its key alone would tell them apart"
     assert (top(found), found.fingerprint != other.fingerprint) == (ROOTS[0], True)
 
 

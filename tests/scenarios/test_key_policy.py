@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from certbroker.model import RevocationReason
 from tests.scenarios.town import Town
 
 EVERYWHERE = ("fastly", "fly-blue", "fly-green", "folder")
@@ -45,6 +46,19 @@ def test_a_key_that_is_kept_outlives_the_pruning_of_every_old_certificate(place:
         renew(place)
     assert len(keys(place)) >= 3
     assert len(set(keys(place))) == 1
+
+
+def test_the_key_of_a_revoked_version_is_not_kept_by_those_that_share_it(place: Town) -> None:
+    place.configure(certificates=place.certificate(targets=("folder",), key_policy='"reuse"'))
+    place.run("renew")
+    renew(place)
+    with place.store() as store:
+        store.revoked(store.versions("main")[-1].id, place.clock.now(), RevocationReason.SUPERSEDED)
+    place.later(days=61)
+    assert "a new key: the one of v2 was revoked" in place.run("plan", "--offline").out
+    place.run("renew")
+    first, second, third = keys(place)
+    assert first == second != third
 
 
 def test_defaults_hold_for_every_certificate_that_says_nothing(place: Town) -> None:

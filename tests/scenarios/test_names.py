@@ -10,6 +10,8 @@ from josepy.json_util import decode_b64jose
 
 from certbroker.keys import leaf_facts, read_chain
 from certbroker.sandbox.ca import Problem
+from certbroker.sandbox.edge import TlsEdge
+from certbroker.secret import Secret
 from tests.scenarios.town import Town
 
 NAMES = ("example.com", "127.0.0.1")
@@ -51,6 +53,20 @@ def test_addresses_are_ordered_proven_and_delivered_as_addresses(place: Town, po
     assert leaf_facts(read_chain(version.chain_pem)[0]).names == NAMES
     place.later(hours=1)
     assert "nothing due" in place.run("renew").out
+
+
+def test_an_edge_is_asked_for_an_address_without_a_name(place: Town, port: int) -> None:
+    addresses(place, port)
+    place.run("renew")
+    place.run("export", "--all", "all")
+    folder = place.folder / "all" / "main"
+    chain, key = (folder / "fullchain.pem").read_text(), Secret((folder / "privkey.pem").read_text())
+    with TlsEdge(place.clock) as edge:
+        edge.listeners[0].show(chain, key)
+        place.edit('type = "files"', f'type = "files"\nedges = ["{edge.address}"]')
+        looks = place.run("probe", "main", "--json").json["looks"]
+        assert [(look["name"], look["state"]) for look in looks] == [("example.com", "ok"), ("127.0.0.1", "ok")]
+        assert [name for _, name in edge.asked] == ["example.com", None]
 
 
 def test_an_address_under_a_profile_that_signs_none_is_refused_by_name(place: Town, port: int) -> None:
