@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -28,6 +28,7 @@ from certbroker.challenges.records import (
     identity,
     purpose_of,
 )
+from certbroker.challenges.several import as_they_come
 from certbroker.challenges.solver import ADOPTED, Solver, SolverContext, Spreads
 from certbroker.errors import CertbrokerError, NothingDone, RecordWanted
 from certbroker.events import Checked, Emit, ProofPublished, ProofRemoved
@@ -212,38 +213,40 @@ class Challenges:
             for row in journal.unremoved(purpose)
         }
         planned: dict[int, Placed] = {}
+        places: dict[int, Placed] = {}
         for index, record in enumerate(records):
             try:
-                wanted = self._row(record)
-                if identity(wanted) not in known:
-                    known[identity(wanted)] = Placed.of(
-                        journal.plan_record(
-                            purpose_of(record),
-                            kind=wanted.kind,
-                            order_id=wanted.order_id,
-                            certificate=wanted.certificate,
-                            target=wanted.target,
-                            solver=wanted.solver,
-                            zone=wanted.zone,
-                            name=wanted.name,
-                            value=wanted.value,
-                        )
-                    )
-                    planned[index] = replace(known[identity(wanted)], state="new")
-                else:
-                    planned[index] = known[identity(wanted)]
+                places[index] = self._row(record)
             except CertbrokerError as error:
                 outcomes[index] = error
-        with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
-            tasks = {pool.submit(self._opened.present, row): index for index, row in planned.items()}
-            for task in as_completed(tasks):
-                index = tasks[task]
-                try:
-                    handle = task.result()
-                except CertbrokerError as error:
-                    outcomes[index] = error
+        with journal.together():
+            for index, place in places.items():
+                if identity(place) in known:
+                    planned[index] = known[identity(place)]
                     continue
-                outcomes[index] = self._note_present(planned[index], handle, journal, emit)
+                row = journal.plan_record(
+                    purpose_of(records[index]),
+                    kind=place.kind,
+                    order_id=place.order_id,
+                    certificate=place.certificate,
+                    target=place.target,
+                    solver=place.solver,
+                    zone=place.zone,
+                    name=place.name,
+                    value=place.value,
+                )
+                known[identity(place)] = Placed.of(row)
+                planned[index] = replace(known[identity(place)], state="new")
+        with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
+            for done in as_they_come(pool, self._opened.present, planned):
+                with journal.together():
+                    for index, task in done:
+                        try:
+                            handle = task.result()
+                        except CertbrokerError as error:
+                            outcomes[index] = error
+                            continue
+                        outcomes[index] = self._note_present(planned[index], handle, journal, emit)
         return [outcomes[index] for index in range(len(records))]
 
     def _row(self, record: Txt | HttpAnswer) -> Placed:
@@ -339,23 +342,27 @@ class Challenges:
         """Take away what we wrote. Never raises for one row: it is told, returned, and stays in the journal."""
         failed: list[tuple[Row, CertbrokerError]] = []
         with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
-            tasks = {pool.submit(self._clean_up, row): row for row in rows}
-            for task in as_completed(tasks):
-                row, error = tasks[task], task.result()
-                about = {"certificate": row.certificate, "target": row.target}
-                now = self._world.clock.now()
-                if error is not None:
-                    failed.append((row, error))
-                    thing = "the answer for" if row.kind == "http" else "TXT"
-                    what = f"{thing} {row.name} stays for now: {error.what}"
-                    emit(Checked(at=now, subject=f"solver {row.solver}", state="warn", what=what, **about))
-                elif _adopted(row):
-                    journal.record_removed(row.id)
-                else:
-                    event = ProofRemoved(at=now, solver=row.solver, record=row.name, **about)
-                    journal.record_removed(row.id, events=(event,))
-                    emit(event)
+            for done in as_they_come(pool, self._clean_up, dict(enumerate(rows))):
+                with journal.together():
+                    for index, task in done:
+                        if (error := task.result()) is not None:
+                            failed.append((rows[index], error))
+                        self._note_removed(rows[index], error, journal, emit)
         return failed
+
+    def _note_removed(self, row: Row, error: CertbrokerError | None, journal: Journal, emit: Emit) -> None:
+        about = {"certificate": row.certificate, "target": row.target}
+        now = self._world.clock.now()
+        if error is not None:
+            thing = "the answer for" if row.kind == "http" else "TXT"
+            what = f"{thing} {row.name} stays for now: {error.what}"
+            emit(Checked(at=now, subject=f"solver {row.solver}", state="warn", what=what, **about))
+        elif _adopted(row):
+            journal.record_removed(row.id)
+        else:
+            event = ProofRemoved(at=now, solver=row.solver, record=row.name, **about)
+            journal.record_removed(row.id, events=(event,))
+            emit(event)
 
     def _clean_up(self, row: Row) -> CertbrokerError | None:
         if _adopted(row):

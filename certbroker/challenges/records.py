@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -114,6 +115,10 @@ class Placed:
 
 class Journal(Protocol):
     """Where rows are kept; the store fits."""
+
+    def together(self) -> AbstractContextManager[None]:
+        """What is written in the block is one transaction."""
+        ...
 
     def plan_record(
         self,

@@ -86,7 +86,7 @@ def _finalize(talk: Conversation, works: Sequence[Work]) -> None:
         if order.status in ("pending", "ready", "processing"):
             work.look_later(talk.clock.monotonic(), work.pace, reply.retry_after)
 
-    talk.each(works, prepare)
+    talk.write(works, prepare)
     talk.asked(unfinished(works), ask, hear)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -258,17 +258,12 @@ def _order(talk: Conversation, works: Sequence[Work], account_uri: str, moods: M
     width, pause = 1, 0.0
     while waiting or under_way:
         if waiting and not pause and len(under_way) < width:
-            work = waiting.popleft()
-            refused = moods.against(work.request)
-            if refused is not None:
-                talk.fail(work, refused)
-                continue
-            talk.each([work], lambda work: _prepare(talk, work, account_uri))
-            if work.outcome is None and work.order is None:
+            for work in _prepared(talk, waiting, width - len(under_way), account_uri, moods):
                 under_way.append((work, talk.pool.submit(_ask, talk, work.journal)))
         elif under_way:
             work, asked = under_way.popleft()
-            talk.each([work], lambda work, asked=asked: _hear(talk, work, asked))  # type: ignore[misc]
+            wait([asked])
+            talk.write([work], lambda work, asked=asked: _hear(talk, work, asked))  # type: ignore[misc]
             width = IN_FLIGHT if work.order is not None else 1
             if work.outcome is None and work.order is None:
                 waiting.appendleft(work)
@@ -278,6 +273,22 @@ def _order(talk: Conversation, works: Sequence[Work], account_uri: str, moods: M
         else:
             talk.clock.sleep(pause)
             pause = 0.0
+
+
+def _prepared(talk: Conversation, waiting: deque[Work], count: int, account_uri: str, moods: Moods) -> list[Work]:
+    """The next `count` that are to be asked for, written down in one go."""
+    found: list[Work] = []
+    with talk.store.together():
+        while waiting and len(found) < count:
+            work = waiting.popleft()
+            refused = moods.against(work.request)
+            if refused is not None:
+                talk.fail(work, refused)
+                continue
+            talk.each([work], lambda work: _prepare(talk, work, account_uri))
+            if work.outcome is None and work.order is None:
+                found.append(work)
+    return found
 
 
 def _prepare(talk: Conversation, work: Work, account_uri: str) -> None:

@@ -90,8 +90,7 @@ def _publish(talk: Conversation, works: Sequence[Work]) -> None:
         elif work.outcome is None:
             talk.fail(work, _as_refusal(outcome), over=False)
     standing = [(work, row) for work, row in placed if work.outcome is None]
-    for work in unfinished(works):
-        talk.update(work, state="presented")
+    talk.write(works, lambda work: talk.update(work, state="presented"))
     missing = talk.challenges.wait_each([row for _, row in standing], seconds=SPREAD_SECONDS) if standing else {}
     for work, row in standing:
         if row.id in missing and work.outcome is None:
@@ -124,7 +123,7 @@ def _answer(talk: Conversation, works: Sequence[Work]) -> None:
                 raise got
         talk.update(work, state="answered")
 
-    talk.each(works, note)
+    talk.write(works, note)
 
 
 def _say(talk: Conversation, each: Proof) -> None:

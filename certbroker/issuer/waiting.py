@@ -1,21 +1,28 @@
-"""How long to wait before the next look: a quarter of a second first, then doubling, never earlier than the CA asks."""
+"""How long to wait before the next look: soon at first, then rarer and rarer, never earlier than the CA asks."""
 
 from __future__ import annotations
 
 from typing import Final
 
-FIRST_SECONDS: Final = 0.25
-LONGEST_SECONDS: Final = 64.0
-"""Doubling ends here. A wait of five minutes then costs no more looks than 2 + log2(wait / 0.25 s)."""
+FIRST_SECONDS: Final = 0.05
+"""Some CAs are done at once."""
+
+UNIT_SECONDS: Final = 0.25
+"""After the first the looks come at 2, 4, 8, ... of these: no wait costs more looks than 2 + log2(wait / 0.25 s)."""
+
+LONGEST_SECONDS: Final = 128.0
+"""Doubling ends here."""
 
 
 class Pace:
     """One wait for one thing. Make a new one for the next thing."""
 
     def __init__(self) -> None:
+        self._at = 0.0
         self._next = FIRST_SECONDS
 
     def step(self, retry_after: float | None = None) -> float:
         """Seconds until the next look. `Retry-After` can make it later, never earlier: some CAs always say the same."""
-        pause, self._next = self._next, min(self._next * 2, LONGEST_SECONDS)
+        pause = min(self._next - self._at, LONGEST_SECONDS)
+        self._at, self._next = self._next, max(2 * UNIT_SECONDS, self._next * 2)
         return max(pause, retry_after or 0.0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Literal
 
@@ -74,6 +74,9 @@ class MemoryJournal:
 
     def record_removed(self, id: int, *, events: Sequence[Event] = ()) -> None:
         self._set(id, "removed", self.rows[id].handle, events)
+
+    def together(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def unremoved(self, purpose: Purpose | None = None, order_id: int | None = None) -> list[Placed]:
         return [

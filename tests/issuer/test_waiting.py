@@ -9,7 +9,7 @@ import pytest
 from certbroker.issuer.waiting import Pace
 
 
-@pytest.mark.parametrize("wait", [0.25, 0.26, 1, 3, 10, 30, 60, 120, 300])
+@pytest.mark.parametrize("wait", [0.25, 0.26, 0.51, 1, 1.01, 3, 10, 30, 60, 120, 300])
 def test_a_wait_costs_few_looks(wait: float) -> None:
     pace, at, looks = Pace(), 0.0, 0
     while at < wait:
@@ -18,12 +18,14 @@ def test_a_wait_costs_few_looks(wait: float) -> None:
     assert looks <= 2 + math.log2(wait / 0.25)
 
 
-def test_the_first_look_comes_after_a_quarter_of_a_second() -> None:
-    assert Pace().step() == 0.25
+def test_the_first_look_comes_soon_and_the_second_after_half_a_second() -> None:
+    pace = Pace()
+    assert pace.step() == 0.05
+    assert pace.step() == 0.45
 
 
 def test_a_ca_can_make_the_next_look_later_but_not_earlier() -> None:
     pace = Pace()
     assert pace.step(3) == 3
-    assert pace.step(0) == 0.5
-    assert pace.step(None) == 1.0
+    assert pace.step(0) == 0.45
+    assert pace.step(None) == 0.5
