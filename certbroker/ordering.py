@@ -91,16 +91,16 @@ def _exempt(known: VariantFacts, issuer: str, names: tuple[str, ...], now: datet
 
 
 def passed_over(facts: Facts, selection: Selection, key_type: KeyType) -> Mapping[str, PassedOver]:
-    """By issuer of the certificate's list: who is not asked now. A person who asks begins with the first again."""
+    """By issuer of the certificate's list: who is not asked now. A person who asks begins with the first again,
+    but not where the CA said that nothing is to be had for the account."""
     known = facts.variants.get(key_type, VariantFacts())
     names = facts.certificate.names
     limited = [each for each in facts.limited if _exempt(known, each.issuer, names, facts.now) != "window"]
-    away = failover.in_force([*limited, *known.passed], facts.now)
-    return {
-        issuer: away[issuer]
-        for issuer in facts.certificate.issuers
-        if issuer in away and (not selection.ignore_backoff or (key_type, issuer) in selection.tried)
-    }
+    passed = [
+        each for each in known.passed if not selection.ignore_backoff or (key_type, each.issuer) in selection.tried
+    ]
+    away = failover.in_force([*limited, *passed], facts.now)
+    return {issuer: away[issuer] for issuer in facts.certificate.issuers if issuer in away}
 
 
 def situation(facts: Facts, key_type: KeyType) -> policy.Situation:

@@ -62,13 +62,13 @@ def tell(run: Run, done: Sequence[Done], notes: Sequence[Line]) -> Report:
 
 def _entry(desk: Desk, done: Done) -> Entry:
     lines = [Line(State.OK, "revoke", text) for text in done.revoked]
+    lines += [Line(State.WARN, "order", text) for text in done.stepped_in]
     for version in done.ordered:
         tail = "a rehearsal: never pushed" if version.rehearsal else f"until {day(version.lifetime.ends)}"
         lines.append(
             Line(State.OK, "order", f"{version.label} {version.fingerprint[:6]}, {tail}", done.seconds.get(""))
         )
     lines += [Line(State.WARN, "order", text) for text in _other_chains(desk, done)]
-    lines += [Line(State.WARN, "order", text) for text in done.stepped_in]
     lines += [Line(State.WAIT, "order", text) for text in done.waits]
     lines += [Line(State.FAIL, "order", error.what, done.seconds.get("")) for error in done.order_errors]
     lines += [Line(State.WARN, "order", f"{why}; not before {minute(until)}") for why, until in _put_off(done)]

@@ -262,7 +262,14 @@ def _explain_certificate(store: Store, config: Config, certificate: Certificate,
                 + (f"\n    hint: {known.hint}" if known.hint else "")
             )
     bases = [base_name(name) for name in certificate.names]
+    away = {
+        each.issuer
+        for key in certificate.keys
+        for each in failover.in_force(store.passed(certificate.name, key), now).values()
+    }
     for issuer in certificate.issuers:
+        if issuer in away:
+            continue  # said above
         told = [t for t in store.told(config.issuers[issuer].directory, now) if concerns(t.subject, bases)]
         lines += [f"  {issuer} limits us until {minute(t.until)}: {t.why}" for t in told]
     lines += [f"  {policy.left_out(version)}" for version in left_out(variants, certificate.keys)]
@@ -315,7 +322,8 @@ def told(kind: str, target: str | None, name: str | None, data: Mapping[str, obj
                 f"it has {offered}{broken}"
             )
         case "issuer-passed-over":
-            return f"{data.get('issuer')} passed over until {data.get('until')}: {data.get('error')}"
+            until = minute(datetime.fromisoformat(str(data.get("until"))))
+            return f"{data.get('issuer')} passed over until {until}: {data.get('error')}"
         case "revoked":
             said = f": {data['why']}" if data.get("why") else ""
             return f"{data.get('version')} revoked by {data.get('issuer')} ({data.get('reason')}), signed by {data.get('signed')}{said}"

@@ -129,9 +129,10 @@ def test_when_everybody_is_away_it_fails_and_is_tried_again_with_backoff(place: 
 
 
 def test_a_person_who_asks_begins_with_the_first_again(place: Town) -> None:
-    place.ca.bad.rate_limited = 1
+    place.ca.faults.append(Fault(AWAY, times=1000))
     place.run("renew")
     place.later(minutes=6)
+    place.ca.faults.clear()
     place.run("issue", "main")
     assert issuers(place) == ["second", "sandbox"]
     place.later(minutes=6)
@@ -171,6 +172,8 @@ def test_the_order_left_at_the_first_is_given_up_when_the_second_has_one(place: 
 
 def test_an_order_that_the_first_has_been_asked_to_sign_is_waited_for(place: Town) -> None:
     place.ca.bad.finalize_seconds = 3600.0
+    place.run("renew", ends=1)
+    place.later(minutes=6)  # another finalization would be allowed again
     place.run("renew", ends=1)
     assert place.ca2.requests == []
     place.later(hours=1)

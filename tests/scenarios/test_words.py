@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from certbroker.testkit.simulator import Fault, Response
 from tests.golden import golden
 from tests.scenarios.test_restore import FASTLY_EDGE, choking, later_than
-from tests.scenarios.town import Town
+from tests.scenarios.town import Town, town
 
 MASKS = [
     (r"127\.0\.0\.1:\d+", "127.0.0.1:PORT"),
@@ -16,6 +17,8 @@ MASKS = [
     (r"\bfile [0-9a-f]{7}\b", "file 0123456"),
     (r"\bstore( +)[0-9a-f]{8}\b", r"store\g<1>01234567"),
     (r"\b(v\d+) [0-9a-f]{6}\b", r"\1 012345"),
+    (r"\b(v\d+) [0-9a-f]{12}\b", r"\1 0123456789ab"),
+    (r"T\d\d:\d\d:\d\d", "Thh:mm:ss"),
     (r"\bkey \d{4}-\d\d-[0-9a-f]{4}\b", "key 2026-11-0123"),
     (r'\btoken "[a-z]{7}"', 'token "abcdefg"'),
     (r" *\d+\.\d s\b", " 0.0 s"),
@@ -78,3 +81,19 @@ def test_an_edge_that_broke_by_a_push_and_was_put_back(place: Town) -> None:
         words = told(place, "issue", "main", ends=1) + "\n" + told(place, "status", ends=1)
     place.later(hours=2)
     golden("words/put-back.txt", words + "\n" + told(place, "plan") + "\n" + told(place, "renew"))
+
+
+def test_a_second_issuer_that_steps_in_and_what_the_limits_leave(tmp_path: Path) -> None:
+    with town(tmp_path / "town", second_ca=True) as place:
+        place.configure(certificates=place.certificate(targets=("folder",)))
+        place.edit('roots = "roots.pem"', 'roots = "roots.pem"\nlimits = "letsencrypt"')
+        words = told(place, "plan")
+        place.ca.bad.rate_limited, place.ca.bad.rate_limit_seconds = 1, 7200
+        words += "\n" + told(place, "renew") + "\n" + told(place, "status") + "\n" + told(place, "explain", "main")
+        place.later(minutes=10)
+        more = place.certificate("late", names=("late.example.com",), targets=("folder",))
+        place.configure(certificates=place.certificate(targets=("folder",)) + more)
+        golden(
+            "words/second-issuer.txt",
+            words + "\n" + told(place, "plan", "late", "--offline") + "\n" + told(place, "plan", "--offline"),
+        )
