@@ -348,6 +348,8 @@ class Traits:
     key_types: tuple[KeyType, ...] = tuple(KeyType)
     most_names: int | None = None
     """Most names of one certificate; None: no limit known."""
+    addresses: bool = False
+    """It serves certificates for IP addresses too."""
     reads_back: frozenset[str] = frozenset()
     """Which members of `Live` it can fill: fingerprint, serial, issued_by, ends."""
     coexists: bool = False

@@ -312,6 +312,7 @@ def providers(ctx: click.Context, as_json: bool) -> int:
                 "reads_back": sorted(traits.reads_back),
                 "edge_deadline_seconds": traits.edge_deadline.total_seconds(),
                 "most_names": traits.most_names,
+                "addresses": traits.addresses,
             }
         )
     if as_json:

@@ -16,7 +16,7 @@ from certbroker.config.settings import IssuerSettings, TargetSettings
 from certbroker.config.split import parts
 from certbroker.config.tables import CertificateTable, DefaultsTable
 from certbroker.config.words import listed, nearest, quoted, unknown
-from certbroker.model import LABEL, Assignment, Certificate, KeyPolicy, KeyType, Method, Traits
+from certbroker.model import LABEL, Assignment, Certificate, KeyPolicy, KeyType, Method, Traits, is_address
 
 EACH: Final = "{each}"
 DEFAULT_KEYS: Final = (KeyType.P256,)
@@ -225,6 +225,12 @@ class Certificates:
                     place,
                     f"{target} takes {listed([key.value for key in accepted])}, "
                     f"and keys has only {', '.join(key.value for key in keys)}",
+                )
+            if traits is not None and not traits.addresses and (strange := list(filter(is_address, wanted))):
+                self._problems.add(
+                    place,
+                    f"{target} serves no IP addresses, and {strange[0]} is one; "
+                    f'name what it serves: {{ target = "{target}", names = […] }}',
                 )
             self._served_once(name, place, target, wanted)
             found[target] = Assignment(name, target, wanted)

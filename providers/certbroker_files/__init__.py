@@ -97,7 +97,10 @@ class FilesProvider:
 
     settings: ClassVar[type[BaseModel]] = FilesSettings
     traits: ClassVar[Traits] = Traits(
-        reads_back=frozenset({"fingerprint", "serial", "issued_by", "ends"}), calls_per_second=1000.0, burst=1000
+        addresses=True,
+        reads_back=frozenset({"fingerprint", "serial", "issued_by", "ends"}),
+        calls_per_second=1000.0,
+        burst=1000,
     )
 
     def __init__(self, settings: FilesSettings, context: Context, disk: Disk) -> None:

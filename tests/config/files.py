@@ -64,7 +64,11 @@ TARGETS: Mapping[str, type[BaseModel]] = {
     "rsa-only": CloudSettings,
     "small": CloudSettings,
 }
-TRAITS: Mapping[str, Traits] = {"rsa-only": Traits(key_types=(KeyType.RSA2048,)), "small": Traits(most_names=3)}
+TRAITS: Mapping[str, Traits] = {
+    "rsa-only": Traits(key_types=(KeyType.RSA2048,)),
+    "small": Traits(most_names=3),
+    "careless": Traits(addresses=True),
+}
 
 
 class WebSettings(BaseModel):

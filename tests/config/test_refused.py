@@ -83,6 +83,15 @@ def test_more_names_than_a_target_takes_are_told_too(tmp_path: Path) -> None:
     assert "little takes at most 3 names in one certificate, and there are 4" in only(tmp_path, text)
 
 
+def test_a_target_that_serves_no_addresses_is_not_given_one(tmp_path: Path) -> None:
+    web = '\n[solver.web]\ntype = "web"\n'
+    more = 'challenge = "http-01"\ntargets = ["folder", "cloud"]'
+    text = one("own", "a.example", "8.8.8.8", more=more, issuers=OWN + web)
+    assert "cloud serves no IP addresses, and 8.8.8.8 is one" in only(tmp_path, text)
+    fewer = text.replace('"cloud"]', '{ target = "cloud", names = ["a.example"] }]')
+    assert read(tmp_path, fewer).certificates["x"].names_on("folder") == ("a.example", "8.8.8.8")
+
+
 def test_a_list_that_may_be_split_becomes_certificates_of_their_own(tmp_path: Path) -> None:
     small = '\n[target.little]\ntype = "small"\ntoken = { env = "X" }\n'
     names = ["a.example", "*.a.example", "b.example", "c.example"]
