@@ -37,6 +37,7 @@ STEPS: Final = (
     "finalize",
     "cert",
     "ari",
+    "revoke-cert",
 )
 
 
