@@ -218,6 +218,25 @@ class Regressed(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Pinned(Event):
+    """A person rolled a target back: it keeps to this version until it is lifted, or until then."""
+
+    kind = "pinned"
+    version: str
+    fingerprint: str
+    until: datetime
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unpinned(Event):
+    """The target follows what is wanted again."""
+
+    kind = "unpinned"
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Drifted(Event):
     """An edge or platform that served the wanted version serves something else."""
 

@@ -54,6 +54,15 @@ class DeploymentFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class Pin:
+    """A person rolled the target back to `version`: it stays there until `until`."""
+
+    version: Version
+    until: datetime
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class TargetFacts:
     """One target of this certificate. `live` is None where nobody looked (offline, or nothing to do)."""
 
@@ -64,6 +73,8 @@ class TargetFacts:
     live: Mapping[str, Live] | None = None
     trouble: str | None = None
     """Why it cannot be asked or written now."""
+    pin: Pin | None = None
+    """In force: neither lifted nor over, and its version is not revoked."""
 
 
 @dataclass(frozen=True, slots=True)

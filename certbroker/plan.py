@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from certbroker import policy
-from certbroker.facts import DeploymentFacts, Facts, OpenOrder, Selection, TargetFacts, VariantFacts
+from certbroker.facts import DeploymentFacts, Facts, OpenOrder, Pin, Selection, TargetFacts, VariantFacts
 from certbroker.model import Assignment, KeyType, Live, Owner, Phase, Restorable, Version
 from certbroker.ordering import orders, situation
 from certbroker.steps import Hold, Order, Plan, Push, Restore, Step, Verify
@@ -22,6 +22,7 @@ __all__ = [
     "Hold",
     "OpenOrder",
     "Order",
+    "Pin",
     "Plan",
     "Push",
     "Restore",
@@ -71,7 +72,9 @@ def due_next(facts: Facts) -> datetime:
 
 
 def version_for(facts: Facts, target: TargetFacts) -> tuple[KeyType | None, Version | None]:
-    """The first key type of the certificate that the target accepts, and its wanted version."""
+    """What the target is to serve: the version it is pinned to, else the wanted one of the first key type that it accepts."""
+    if target.pin is not None:
+        return target.pin.version.key_type, target.pin.version
     for key_type in facts.certificate.keys:
         if key_type in target.key_types:
             return key_type, facts.variants.get(key_type, VariantFacts()).wanted
@@ -107,11 +110,11 @@ def _pushes(facts: Facts, selection: Selection, target: TargetFacts, orders: Map
             )
         ]
     names = c.names_on(target.name)
-    coming = key_type in orders
-    if coming:
+    if target.pin is None and key_type in orders:
         version = None
     elif version is None:
         return []
+    pinned = _pinned(facts, target, key_type, orders)
     if refused := _untrusted(facts, target, version, orders.get(key_type)):
         return [refused]
     if target.trouble:
@@ -135,7 +138,7 @@ def _pushes(facts: Facts, selection: Selection, target: TargetFacts, orders: Map
             held.append(known)
         else:
             push.append(name)
-    steps: list[Step] = []
+    steps: list[Step] = [pinned] if pinned else []
     if verify and version is not None:
         steps.append(Verify(Assignment(c.name, target.name, tuple(verify)), version))
     if restore and version is not None:
@@ -150,6 +153,21 @@ def _pushes(facts: Facts, selection: Selection, target: TargetFacts, orders: Map
     elif push:
         steps.append(_push(facts, selection, target, tuple(push), key_type, version))
     return steps
+
+
+def _pinned(facts: Facts, target: TargetFacts, key_type: KeyType, orders: Mapping[KeyType, Order]) -> Hold | None:
+    """What is wanted waits while the target is pinned to something else."""
+    pin, wanted = target.pin, facts.variants.get(key_type, VariantFacts()).wanted
+    if pin is None or (key_type not in orders and (wanted is None or wanted.id == pin.version.id)):
+        return None
+    c = facts.certificate.name
+    why = f"{pin.version.label} is pinned by hand{f' ({pin.why})' if pin.why else ''}, at the longest until {_day(pin.until)}"
+    hint = f"certbroker rollback {c} --target {target.name} --lift"
+    return Hold(c, target.name, why, person=True, hint=hint, pinned=True)
+
+
+def _day(moment: datetime) -> str:
+    return f"{moment:%a} {moment.day} {moment:%b %Y}"
 
 
 def _push(
@@ -242,6 +260,8 @@ def _next_look(facts: Facts) -> datetime | None:
         _, version = version_for(facts, target)
         if version is None:
             continue
+        if target.pin is not None:
+            moments.append(target.pin.until)
         for name in facts.certificate.names_on(target.name):
             known_d = target.deployments.get(name)
             if known_d is None or known_d.version_id != version.id:

@@ -72,6 +72,8 @@ class Hold:
     hint: str | None = None
     until: datetime | None = None
     failed: bool = False
+    pinned: bool = False
+    """A person rolled it back, and a person lifts that."""
     key_type: KeyType | None = None
     """Which order is held, if it is one."""
 

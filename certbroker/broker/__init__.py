@@ -8,6 +8,7 @@ from certbroker.broker.opening import home_path, open_desk, open_store, read_con
 from certbroker.broker.plans import Plans, show
 from certbroker.broker.report import Entry, Line, Report, State, Trouble, day, minute, readable, served_now
 from certbroker.broker.revoking import revoke
+from certbroker.broker.rollback import lift, rollback
 from certbroker.broker.runs import issue, push, renew
 from certbroker.broker.views import Status, explain, status, told
 
@@ -30,6 +31,7 @@ __all__ = [
     "explain",
     "home_path",
     "issue",
+    "lift",
     "minute",
     "open_desk",
     "open_store",
@@ -39,6 +41,7 @@ __all__ = [
     "readable",
     "renew",
     "revoke",
+    "rollback",
     "served_now",
     "show",
     "sqlite_file",

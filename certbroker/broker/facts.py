@@ -10,7 +10,7 @@ from certbroker.errors import ProviderError
 from certbroker.failover import Cause, PassedOver
 from certbroker.limits import concerns
 from certbroker.model import Assignment, Certificate, KeyType, Live, Phase, Version, Window, base_name
-from certbroker.plan import DeploymentFacts, Facts, OpenOrder, TargetFacts, VariantFacts
+from certbroker.plan import DeploymentFacts, Facts, OpenOrder, Pin, TargetFacts, VariantFacts
 from certbroker.policy import Wishes
 from certbroker.store import DeploymentRow, Variant
 
@@ -109,7 +109,8 @@ def _target(
     settings = desk.config.targets[assignment.target]
     traits = desk.target(assignment.target).traits
     key_type = next((key for key in certificate.keys if key in traits.key_types), None)
-    wanted = variants[key_type].wanted if key_type else None
+    pin = _pin(desk, certificate, assignment.target)
+    wanted = pin.version if pin else variants[key_type].wanted if key_type else None
     deployments: dict[str, DeploymentFacts] = {}
     for name in assignment.names:
         here = [row for row in rows if row.target == assignment.target and row.name == name]
@@ -134,7 +135,17 @@ def _target(
         deployments=deployments,
         live=live,
         trouble=trouble,
+        pin=pin,
     )
+
+
+def _pin(desk: Desk, certificate: Certificate, target: str) -> Pin | None:
+    """What a person rolled it back to, while that is in force."""
+    row = next((row for row in desk.store.pins(certificate.name) if row.target == target), None)
+    version = desk.store.version(row.version_id) if row else None
+    if row is None or version is None or version.revoked_at is not None or row.until <= desk.world.clock.now():
+        return None
+    return Pin(version, row.until, row.why)
 
 
 def _strange(

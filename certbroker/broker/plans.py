@@ -62,7 +62,7 @@ def show(
     orders = sum(len(p.orders) for p in plans)
     pushes = sum(len(p.pushes) for p in plans)
     holds = [hold for p in plans for hold in p.holds]
-    foreign = sum(1 for hold in holds if hold.target and hold.person and not hold.failed)
+    foreign = sum(1 for hold in holds if hold.target and hold.person and not hold.failed and not hold.pinned)
     blocked = any(hold.failed and hold.person for hold in holds)
     changes = bool(orders or pushes or foreign)
     return Plans(tuple(plans), orders, pushes, foreign, limits, 1 if blocked else 4 if changes else 0)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from certbroker import events
 from certbroker.broker.desk import Desk
 from certbroker.broker.telling import Run
-from certbroker.errors import CertbrokerError, IssuanceError, ProviderError
+from certbroker.errors import CertbrokerError, IssuanceError, LeaseHeld, ProviderError
 
 
 @contextmanager
@@ -38,7 +38,7 @@ def running(desk: Desk, command: str, reason: str | None) -> Iterator[Run]:
     try:
         yield run
     except CertbrokerError as error:
-        exit_code = 1 if isinstance(error, IssuanceError | ProviderError) else 2
+        exit_code = 0 if isinstance(error, LeaseHeld) else 1 if isinstance(error, IssuanceError | ProviderError) else 2
         store.end_run(run.id, exit_code=exit_code, summary=error.what)
         raise
 

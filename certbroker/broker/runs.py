@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+from certbroker import events
 from certbroker.broker.checks import ask_failing, due_checks, observe
 from certbroker.broker.desk import Desk, nearest
 from certbroker.broker.done import Done
@@ -203,6 +204,14 @@ def _housekeeping(desk: Desk) -> list[Line]:
     if left := [row for row in store.unremoved("challenge") if row.order_id not in under_way]:
         for record, error in desk.challenges().remove(left, store, desk.emit):
             lines.append(Line(State.WARN, record.solver, f"the record {record.name} stays for now: {error.what}"))
+    for pin in store.pins():
+        version = store.version(pin.version_id)
+        revoked = version is not None and version.revoked_at is not None
+        if revoked or pin.until <= now:
+            why = "its version is revoked" if revoked else "its version nears its end"
+            over = events.Unpinned(at=now, certificate=pin.certificate, target=pin.target, why=why)
+            store.lift_pins(pin.certificate, [pin.target], events=[over])
+            desk.emit(over)
     for row in store.due(now, kind="prune"):
         if row.subject == "store":
             store.prune(now, keep_versions=desk.config.keep_versions)

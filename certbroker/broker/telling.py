@@ -80,11 +80,14 @@ def _entry(desk: Desk, done: Done) -> Entry:
     rows = desk.store.deployments(done.certificate)
     looks = desk.store.seen(done.certificate)
     wanted = {v.wanted.id: v.wanted for v in desk.store.variants(done.certificate).values() if v.wanted}
+    pinned = {pin.target: desk.store.version(pin.version_id) for pin in desk.store.pins(done.certificate)}
     touched = {*done.pushed, *done.verified, *(hold.target for hold in done.holds)}
     for target in (a.target for a in desk.config.certificates[done.certificate].assignments if a.target in touched):
-        mine = [row for row in rows if row.target == target and row.version_id in wanted]
+        kept = pinned.get(target)
+        served = {kept.id: kept} if kept else wanted
+        mine = [row for row in rows if row.target == target and row.version_id in served]
         if mine:
-            lines.append(target_line(target, mine, looks, wanted[mine[0].version_id], done.seconds.get(target)))
+            lines.append(target_line(target, mine, looks, served[mine[0].version_id], done.seconds.get(target)))
     return Entry(done.certificate, done.why[0] if done.why else "", tuple(lines))
 
 

@@ -146,7 +146,7 @@ class Saga:
                     before=live,
                     restorable=live.restorable if live else None,
                 )
-            elif known.phase is Phase.RESTORED:  # a new try: what is served now is what it would be put back to
+            elif known.phase is Phase.RESTORED or _never_tried(known):  # what is served now is what it would go back to
                 known = replace(known, before=live, restorable=live.restorable if live else None, before_seen={})
             rows[name] = known
         self.store.put_deployments([row for row in rows.values() if row.phase is Phase.PENDING])
@@ -352,3 +352,8 @@ class Saga:
                     at=self.world.clock.now(), certificate=assignment.certificate, target=target.name, what=what
                 )
             )
+
+
+def _never_tried(row: DeploymentRow) -> bool:
+    """It was only held until now, e.g. for the owner's yes: nothing was remembered of what was there before."""
+    return row.phase in (Phase.PENDING, Phase.WAITING) and row.pushed is None and row.before is None

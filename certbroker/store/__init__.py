@@ -21,6 +21,7 @@ from certbroker.store.leases import Lease, Leases
 from certbroker.store.looks import Looks
 from certbroker.store.orders import Orders
 from certbroker.store.passed import Passed
+from certbroker.store.pins import Pins
 from certbroker.store.published import Published
 from certbroker.store.retention import Retention
 from certbroker.store.rows import (
@@ -35,6 +36,7 @@ from certbroker.store.rows import (
     NewVersion,
     OrderRow,
     OrderState,
+    PinRow,
     PublishedRow,
     Purpose,
     RunRow,
@@ -59,6 +61,7 @@ __all__ = [
     "NewVersion",
     "OrderRow",
     "OrderState",
+    "PinRow",
     "PublishedRow",
     "Purpose",
     "RunRow",
@@ -78,6 +81,7 @@ class Store(
     Orders,
     CaLimits,
     Passed,
+    Pins,
     Published,
     Deployments,
     Looks,

@@ -40,14 +40,20 @@ class Deployments(Tally):
         return found[0] if found else None
 
     def unsettled(self) -> list[DeploymentRow]:
-        """Of wanted versions, what is neither committed nor delivered."""
+        """Of versions that are wanted, or that their target is pinned to: what is neither committed nor delivered."""
         variant = schema.variant
         wanted = exists().where(
             variant.c.certificate == _table.c.certificate,
             variant.c.key_type == _table.c.key_type,
             variant.c.wanted == _table.c.version_id,
         )
-        statement = select(_table).where(_table.c.phase.in_(_UNSETTLED), wanted)
+        pin = schema.pin
+        pinned = exists().where(
+            pin.c.certificate == _table.c.certificate,
+            pin.c.target == _table.c.target,
+            pin.c.version_id == _table.c.version_id,
+        )
+        statement = select(_table).where(_table.c.phase.in_(_UNSETTLED), wanted | pinned)
         return self._many(statement.order_by(_table.c.certificate, _table.c.target, _table.c.name))
 
     def last_committed(self, target: str, name: str) -> Version | None:

@@ -80,6 +80,7 @@ def _surplus(keep: int) -> Select[Any]:
     return select(ranked.c.id).where(
         ranked.c.place > keep,
         ranked.c.id.not_in(wanted),
+        ranked.c.id.not_in(select(schema.pin.c.version_id)),
         ranked.c.fingerprint.not_in(looked),
         ranked.c.fingerprint.not_in(back),
         ~_placed(ranked.c.id),

@@ -196,6 +196,18 @@ class SeenRow:
 
 
 @dataclass(frozen=True, slots=True)
+class PinRow:
+    """That target keeps to this version until `until`, because a person said so."""
+
+    certificate: str
+    target: str
+    version_id: int
+    since: datetime
+    until: datetime
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class DueRow:
     """Something that happens by itself at `at`. kind: certificate | window | observe | check | prune."""
 

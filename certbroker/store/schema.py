@@ -286,6 +286,19 @@ deployment = Table(
 )
 """Version x target x name. `before` is what `inspect` said before the push, `before_seen` what each edge served."""
 
+pin = Table(
+    "pin",
+    metadata,
+    Column("certificate", String(255), primary_key=True),
+    Column("target", String(64), primary_key=True),
+    Column("version_id", ForeignKey("version.id"), nullable=False),
+    Column("since", Moment, nullable=False),
+    Column("until", Moment, nullable=False),
+    Column("why", Words, nullable=False),
+    Index("pin_version", "version_id"),
+)
+"""What a person rolled back: that target keeps to this version, whatever is wanted."""
+
 tally = Table(
     "tally",
     metadata,

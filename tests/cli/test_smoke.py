@@ -78,6 +78,7 @@ ANSWERS = [
     "status",
     "history",
     "explain main",
+    "rollback main --to v1",
     "revoke main --version 1 --yes",
     "export main",
     "export --all exported",

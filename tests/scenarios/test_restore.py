@@ -17,14 +17,14 @@ BLUE_EDGE = "203.0.113.10"
 
 @contextmanager
 def choking(place: Town, kind: str, address: str, *, on: Callable[[str], bool]) -> Iterator[None]:
-    """The edge at `address` resets every connection while a chain that `on` says it of is served there."""
+    """The edge at `address` speaks no TLS while a chain that `on` says it of is served there."""
     platform, edge = place.platform(kind), place.house.edges[address]
     roll_out = platform.on_change
 
     def watch() -> None:
         roll_out()
         bad = any(on(chain) for chain, _ in platform.serving_at(address).values())
-        edge.listeners[0].trouble = Trouble.RESET if bad else Trouble.NONE
+        edge.listeners[0].trouble = Trouble.PLAINTEXT if bad else Trouble.NONE
 
     platform.on_change = watch
     try:

@@ -14,7 +14,7 @@ from certbroker.events import OrderStarted
 from certbroker.failover import Cause, PassedOver
 from certbroker.limits import Told
 from certbroker.model import KeyType, Live, Owner, Phase, Record, Restorable, Window
-from certbroker.store import DeploymentRow, DueRow, SeenRow, Store, schema
+from certbroker.store import DeploymentRow, DueRow, PinRow, SeenRow, Store, schema
 from certbroker.store.backup import dump, load
 from tests.clock import START, TestClock
 from tests.store.fixtures import BOX, add, draft
@@ -44,6 +44,7 @@ def fill(store: Store) -> None:
     )
     store.record_present(row.id, "7")
     store.put_account("letsencrypt", "https://ca.example/dir", "https://ca.example/acct/1", key_type=KeyType.P256)
+    store.put_pins([PinRow("main", "fly", version.id, START, START + timedelta(days=9), "old clients")])
     store.put_directory("https://ca.example/dir", {"newOrder": "https://ca.example/new"})
     store.put_window(Window(version.id, START, START + timedelta(days=1), START, START, START, "https://why.example"))
     store.put_deployments(

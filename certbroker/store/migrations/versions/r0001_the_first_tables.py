@@ -276,6 +276,21 @@ def upgrade() -> None:
     op.create_index("variant_failing", "variant", ["failing_since"], unique=False)
     op.create_index("variant_wanted", "variant", ["wanted"], unique=False)
     op.create_table(
+        "pin",
+        sa.Column("certificate", sa.String(length=255), nullable=False),
+        sa.Column("target", sa.String(length=64), nullable=False),
+        sa.Column("version_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("since", sa.DateTime(), nullable=False),
+        sa.Column("until", sa.DateTime(), nullable=False),
+        sa.Column("why", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["version_id"],
+            ["version.id"],
+        ),
+        sa.PrimaryKeyConstraint("certificate", "target"),
+    )
+    op.create_index("pin_version", "pin", ["version_id"], unique=False)
+    op.create_table(
         "window",
         sa.Column("version_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("start", sa.DateTime(), nullable=False),
