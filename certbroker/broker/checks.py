@@ -26,7 +26,7 @@ from certbroker.errors import (
     UsageError,
     VaultError,
 )
-from certbroker.model import Assignment, Certificate, Method, Phase, Standing, Version, base_name
+from certbroker.model import Assignment, Certificate, Method, Phase, Standing, Version
 from certbroker.probe import Roots, Verdict
 from certbroker.provider import ChecksCredentials
 from certbroker.store import DueRow, FindingState
@@ -235,8 +235,11 @@ def _dns(desk: Desk, certificate: Certificate) -> Finding:
     """Where the proof of each name lands, and that it is ours to write there."""
     now = served_now(desk.store, certificate.name)
     landings = set()
-    means = dict.fromkeys(desk.means(certificate, issuer) for issuer in certificate.issuers)
-    places = [(base_name(name), each) for name in certificate.names for each in means if not each.wants_account]
+    try:
+        means = dict.fromkeys(desk.means(certificate, issuer) for issuer in certificate.issuers)
+    except IssuanceError as error:
+        return Finding(State.WARN, "dns", certificate.name, f"where its proofs stand is not known: {error.what}")
+    places = [(name, each) for name in Means.asked(certificate.names) for each in means if not each.wants_account]
     if not places:
         return Finding(State.WARN, "dns", certificate.name, "where its proofs stand is known once there is an account")
     for name, each in dict.fromkeys(places):

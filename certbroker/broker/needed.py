@@ -78,7 +78,8 @@ def _delegation(desk: Desk, name: str, means: Means, issuer: str | None) -> Iter
     way = desk.challenges().lookup.land(owner).end
     holder = holder_of(way)
     if way == owner:
-        return  # nothing to create, and nothing in the way
+        yield from _into_acme_dns(desk, owner, issuer)
+        return
     stands = f"{owner}.  CNAME  {way}."
     if holder is None or holder.perhaps_ours:
         yield Needed(State.OK, "delegation", issuer, stands, "it stands; proofs go there")
@@ -86,6 +87,16 @@ def _delegation(desk: Desk, name: str, means: Means, issuer: str | None) -> Iter
         yield Needed(
             State.FAIL, "delegation", issuer, stands, f"held by {holder.name}; the CA would look for our proof there"
         )
+
+
+def _into_acme_dns(desk: Desk, owner: str, issuer: str | None) -> Iterator[Needed]:
+    """Nothing is in the way; but where acme-dns is all there is, a CNAME has to lead there."""
+    writers = [solver for solver in desk.config.solvers.values() if solver.puts == "txt"]
+    if writers and all(solver.type == "acme-dns" for solver in writers):
+        targets = [each for solver in writers if (each := getattr(solver.options, "fulldomain", None))]
+        record = f"{owner}.  CNAME  {targets[0]}." if targets else ""
+        what = f"no solver writes to the zone of {owner}" + ("" if targets else "; it has to lead to a registration")
+        yield Needed(State.WAIT, "delegation", issuer, record, what)
 
 
 def _permissions(desk: Desk, certificate: Certificate) -> Iterator[Needed]:

@@ -139,7 +139,7 @@ class Challenges:
             ProviderError: DNS or a solver's own service does not answer or refuses us.
         """
         if means.method is Method.HTTP_01:
-            self._opened.over_http(self.answering(name)).check()
+            self._opened.try_http(self.answering(name))
             return
         self.require(name, means)
         if means.method is not Method.DNS_PERSIST_01:

@@ -47,6 +47,7 @@ class Opened:
         self._deadline = deadline
         self._lock = threading.RLock()
         self._solvers: dict[str, Solver | HttpSolver] = {}
+        self._able: set[str] = set()
         self._names: dict[tuple[str, str], threading.Lock] = {}
 
     def any(self, name: str) -> Solver | HttpSolver:
@@ -79,6 +80,13 @@ class Opened:
     def over_http(self, name: str) -> HttpSolver:
         """One that answers http-01."""
         return cast("HttpSolver", self._of(name, "http"))
+
+    def try_http(self, name: str) -> None:
+        """Whether that solver can answer; once a run, however many names it is for. Raises ProviderError or NothingDone."""
+        with self._lock:
+            if name not in self._able:
+                self.over_http(name).check()
+                self._able.add(name)
 
     def present(self, row: Row) -> str:
         """Put it there; returns the solver's handle. Raises ProviderError or NothingDone."""

@@ -11,13 +11,16 @@ from pathlib import Path
 
 import pytest
 
+from certbroker.challenges import Challenges, Means
 from certbroker.challenges.handing import TargetSettings, TargetSolver
 from certbroker.challenges.http_server import HttpServerSettings, HttpServerSolver
 from certbroker.challenges.http_solver import token_of
 from certbroker.challenges.records import HttpAnswer
 from certbroker.challenges.webroot import WebrootSettings, WebrootSolver
+from certbroker.config import NetworkSettings
 from certbroker.errors import Missing, NothingDone, Rejected
-from tests.challenges.rig import MemoryJournal, challenges, context, small_world, solver
+from certbroker.model import Method
+from tests.challenges.rig import PLENTY, MemoryJournal, challenges, context, small_world, solver
 
 TOKEN = "evaGxfADs6pSRb2LAv9IZf17Dt3juxGJ"
 ANSWER = f"{TOKEN}.9jg46WB3rR_AHD-EBXdN7cBkH1WOu0tA3M9fm21mqTI"
@@ -254,3 +257,25 @@ def test_the_solver_with_the_longest_zone_answers(tmp_path: Path) -> None:
     narrow = challenges(small_world(tmp_path), web("one", "example.com"), recursor="127.0.0.1:1")  # type: ignore[arg-type]
     with pytest.raises(NothingDone, match=r"no solver answers for example\.org over HTTP"):
         narrow.answering("example.org")
+
+
+def test_a_solver_is_tried_once_a_run_however_many_names_it_is_for(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    class Place(Answering):
+        def can_answer_http01(self) -> None:
+            asked.append("may I")
+
+    settings = solver("web", "target", {"target": "web"})
+    made = small_world(tmp_path)
+    room = Challenges(
+        {"web": settings},
+        network=NetworkSettings(),
+        world=made,
+        resolve=lambda reference: reference.resolve(made.environ),
+        deadline=PLENTY,
+        provider={"web": Place()}.get,
+    )
+    for name in ("a.example.com", "b.example.com", "192.0.2.1"):
+        room.prepare(name, Means(Method.HTTP_01))
+    assert asked == ["may I"]

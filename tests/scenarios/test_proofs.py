@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from certbroker.sandbox.house import Sandbox
-from certbroker.testkit.simulator import Fault
+from certbroker.testkit.simulator import Fault, Response
 from tests.scenarios.town import Town
 from tests.scenarios.victim import Job, SharedClock, Victims
 
@@ -213,7 +213,11 @@ def test_dns_persist_01_waits_for_the_record_and_then_needs_no_one(place: Town) 
     assert record in place.run("status", ends=None).out
     place.later(hours=1)
     assert told(place.run("renew", ends=3).err) == record
+    name, value = "_validation-persist.example.com", record.split("TXT  ")[1].strip('"')
+    place.house.dns.set(name, "TXT", value.removesuffix("; policy=wildcard"))
+    assert "lacks policy=wildcard" in place.run("check", "main", ends=1).err
     published_by_hand(place, record)
+    assert "proven by a record that stands" in place.run("check", "main").out
     place.later(hours=1)
     place.run("renew")
     assert place.orders == 1
@@ -319,3 +323,42 @@ def test_plan_shows_a_record_that_a_person_has_to_publish(place: Town) -> None:
     assert "hint:   publish _acme-challenge.example.com.  CNAME  example.com.v.example.com." in ran.out
     assert "0 orders" in ran.out
     assert "not ours" not in ran.out
+
+
+def test_where_acme_dns_is_all_there_is_a_cname_has_to_lead_there(place: Town) -> None:
+    text = (place.folder / "certbroker.toml").read_text()
+    start, end = text.index("[solver.dnsimple]"), text.index("[network]")
+    solver = """[solver.own]
+type = "acme-dns"
+api = "https://auth.example.org"
+fulldomain = "d420c923.auth.example.org"
+subdomain = "d420c923"
+username = { env = "USERNAME" }
+password = { env = "PASSWORD" }
+
+"""
+    (place.folder / "certbroker.toml").write_text(text[:start] + solver + text[end:])
+    ran = place.run("challenges", "main", ends=3)
+    assert "_acme-challenge.example.com.  CNAME  d420c923.auth.example.org." in ran.out
+    place.house.dns.set("_acme-challenge.example.com", "CNAME", "d420c923.auth.example.org.")
+    place.run("challenges", "main")
+
+
+def test_a_certificate_that_waits_for_a_record_is_not_told_to_fail_for_what_failed_before(place: Town) -> None:
+    place.configure(certificates=place.certificate(targets=("folder",)))
+    place.house.dns.set("example.com", "CAA", '0 issue ";"')
+    assert "nobody may issue" in place.run("renew", ends=1).err
+    place.house.dns.remove("example.com", "CAA")
+    place.configure(certificates=place.certificate(targets=("folder",), challenge='"dns-persist-01"'))
+    ran = place.run("renew", "main", ends=3)
+    assert "nobody may issue" not in ran.err
+    assert "_validation-persist.example.com." in ran.err
+
+
+def test_a_ca_that_is_away_does_not_keep_check_from_its_other_answers(place: Town) -> None:
+    place.configure(certificates=place.certificate(targets=("folder",), challenge='"dns-persist-01"'))
+    place.ca.faults.append(Fault(Response.html(503, "busy"), times=1000))
+    ran = place.run("check", ends=None)
+    assert "where its proofs stand is not known" in ran.out
+    assert "solver" in ran.out
+    assert "directory" in place.run("challenges", "main", ends=None).out

@@ -27,7 +27,13 @@ def _why_not(parameters: Sequence[str], account: str, wildcard: bool, now: float
     for parameter in parameters:
         tag, sign, value = parameter.partition("=")
         tag, value = tag.strip(" \t").lower(), value.strip(" \t")
-        if not sign or not tag or set(tag) - _WORD or any(not "!" <= each <= "~" for each in value):
+        if (
+            not sign
+            or not tag
+            or set(tag) - _WORD
+            or "-" in (tag[0], tag[-1])
+            or any(not "!" <= each <= "~" for each in value)
+        ):
             return f"malformed parameter {parameter!r}"
         if tag in seen:
             return f"duplicate parameter {tag!r}"
