@@ -2,6 +2,8 @@
 
 from certbroker.broker.checks import Finding, check
 from certbroker.broker.desk import Desk
+from certbroker.broker.differences import Difference
+from certbroker.broker.drifting import Drifting, drift
 from certbroker.broker.looking import Look, probe
 from certbroker.broker.needed import Needed, Records, challenges
 from certbroker.broker.opening import home_path, open_desk, open_store, read_config, sqlite_file, store_url
@@ -14,6 +16,8 @@ from certbroker.broker.views import Status, explain, status, told
 
 __all__ = [
     "Desk",
+    "Difference",
+    "Drifting",
     "Entry",
     "Finding",
     "Line",
@@ -28,6 +32,7 @@ __all__ = [
     "challenges",
     "check",
     "day",
+    "drift",
     "explain",
     "home_path",
     "issue",

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from certbroker.broker.desk import Desk
 from certbroker.config import IssuerSettings
+from certbroker.deploy.drift import Wanted, compare
 from certbroker.errors import ProviderError
 from certbroker.failover import Cause, PassedOver
 from certbroker.limits import concerns
@@ -48,7 +49,7 @@ def gather(desk: Desk, certificate: Certificate, looked: Looked, *, look: bool, 
         )
     rows = desk.store.deployments(certificate.name)
     versions = {each.wanted.id: each.wanted for each in variants.values() if each.wanted}
-    strange = _strange(desk, certificate, versions, rows) if heal else frozenset()
+    strange = _strange(desk, certificate, versions, rows) if heal else None
     targets = {
         assignment.target: _target(desk, certificate, assignment, variants, rows, looked, look=look, strange=strange)
         for assignment in certificate.assignments
@@ -104,13 +105,16 @@ def _target(
     looked: Looked,
     *,
     look: bool,
-    strange: frozenset[tuple[str, str]],
+    strange: frozenset[tuple[str, str]] | None,
 ) -> TargetFacts:
+    """`strange`: where the last looks saw something else than is committed; None: what drifted is left alone."""
     settings = desk.config.targets[assignment.target]
     traits = desk.target(assignment.target).traits
     key_type = next((key for key in certificate.keys if key in traits.key_types), None)
-    pin = _pin(desk, certificate, assignment.target)
+    pin = pin_at(desk, certificate, assignment.target)
     wanted = pin.version if pin else variants[key_type].wanted if key_type else None
+    said = _ask(desk, assignment, looked) if look and wanted is not None and strange is not None else None
+    replaced = _replaced(desk, assignment, wanted, rows, said) if wanted and isinstance(said, dict) else frozenset()
     deployments: dict[str, DeploymentFacts] = {}
     for name in assignment.names:
         here = [row for row in rows if row.target == assignment.target and row.name == name]
@@ -119,7 +123,7 @@ def _target(
         )
         if mine:
             row = mine[-1]
-            drifted = (assignment.target, name) in strange
+            drifted = (assignment.target, name) in (strange or ()) or name in replaced
             deployments[name] = DeploymentFacts(
                 row.version_id, row.phase, row.try_again, row.deadline, row.why, drifted
             )
@@ -139,7 +143,7 @@ def _target(
     )
 
 
-def _pin(desk: Desk, certificate: Certificate, target: str) -> Pin | None:
+def pin_at(desk: Desk, certificate: Certificate, target: str) -> Pin | None:
     """What a person rolled it back to, while that is in force."""
     row = next((row for row in desk.store.pins(certificate.name) if row.target == target), None)
     version = desk.store.version(row.version_id) if row else None
@@ -161,6 +165,20 @@ def _strange(
         (look.target, look.name)
         for look in desk.store.seen(certificate.name)
         if look.verdict != "unreachable" and prints.get((look.target, look.name), look.fingerprint) != look.fingerprint
+    )
+
+
+def _replaced(
+    desk: Desk, assignment: Assignment, wanted: Version, rows: Sequence[DeploymentRow], said: Mapping[str, Live]
+) -> frozenset[str]:
+    """Names that are settled, and of which the platform says that something else is there."""
+    ours = {version.fingerprint: version for version in desk.store.versions(assignment.certificate)}
+    return frozenset(
+        row.name
+        for row in rows
+        if (row.target, row.version_id) == (assignment.target, wanted.id)
+        and row.phase.settled
+        and compare(Wanted(wanted, row, ours), said.get(row.name), ()).cause.healable
     )
 
 

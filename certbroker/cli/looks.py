@@ -1,4 +1,4 @@
-"""The commands that look: check, probe, status, history, explain."""
+"""The commands that look: check, challenges, probe, drift, status, history, explain."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import click
 
 from certbroker.cli.command import Command, as_json
 from certbroker.cli.paper import Paper
-from certbroker.cli.runs import desk_of
+from certbroker.cli.runs import desk_of, tell
+from certbroker.errors import UsageError
 from certbroker.world import World
 
 
@@ -92,6 +93,42 @@ def probe(ctx: click.Context, name: str, as_json: bool) -> int:
         else "nobody can look: no target of it has an edge"
     )
     return 1 if bad else 0
+
+
+@click.command(cls=Command)
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option("--heal", is_flag=True, help="Push the present versions where that helps; nothing is ordered.")
+@click.option("--yes", is_flag=True, help="With --heal: also replace certificates that are not ours; asked for once.")
+@click.option("-m", "--reason", metavar="WHY", help="With --heal: why, for the history.")
+@as_json
+@click.pass_context
+def drift(ctx: click.Context, names: tuple[str, ...], heal: bool, yes: bool, reason: str | None, as_json: bool) -> int:
+    """What is wanted, what the platforms say, what the edges serve; where they differ, why. Exit 1 if they do."""
+    from certbroker import broker
+
+    if (yes or reason) and not heal:
+        raise UsageError(f"{'--yes' if yes else '--reason'} goes with --heal", hint="certbroker drift --heal")
+    found = broker.drift(desk_of(ctx), names, heal=heal, yes=yes, reason=reason)
+    paper = Paper(ctx.find_root().obj)
+    if as_json:
+        paper.json(found)
+        return found.exit_code
+    paper.table(
+        ("", "certificate", "target", "name", "wanted", "platform", "edges", "cause"),
+        [
+            (paper.sign(d.state.value), d.certificate, d.target, d.name, d.wanted, d.said, d.served, d.cause.value)
+            for d in found.differences
+        ],
+    )
+    for trouble in found.troubles:
+        paper.trouble(trouble.what, trouble.now, trouble.hint, kind="wait" if trouble.wait else "error")
+    fine = sum(1 for d in found.differences if d.cause.fine)
+    unknown = sum(1 for d in found.differences if d.cause.unknown)
+    left = f", {unknown} cannot be known now" if unknown else ""
+    paper.line(f"{fine} of {len(found.differences)} names are as wanted{left}")
+    if found.healed is not None:
+        tell(ctx, found.healed, as_json=False)
+    return found.exit_code
 
 
 @click.command(cls=Command)
@@ -188,4 +225,4 @@ def explain(ctx: click.Context, name: str, as_json: bool) -> int:
     return 0
 
 
-COMMANDS = (check, challenges, probe, status, history, explain)
+COMMANDS = (check, challenges, probe, drift, status, history, explain)

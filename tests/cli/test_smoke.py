@@ -75,6 +75,7 @@ ANSWERS = [
     "push",
     "check",
     "probe main",
+    "drift",
     "status",
     "history",
     "explain main",
