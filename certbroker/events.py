@@ -113,6 +113,19 @@ class Issued(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Imported(Event):
+    """A certificate that existed already became a version; `source` is what kept it before, e.g. certbot."""
+
+    kind = "imported"
+    version: str
+    key_type: str
+    issuer: str
+    fingerprint: str
+    ends: datetime
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ChainNotOffered(Event):
     """None of the CA's chains ends where the file prefers; its default is kept. `broken`: chains that could not be had."""
 

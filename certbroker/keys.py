@@ -72,7 +72,8 @@ def load_key(pem: Secret, *, what: str = "the private key", passphrase: Secret |
             ) from None
         raise BadMaterial(f"{what} is not protected by a passphrase, but one was given") from None
     except (ValueError, UnicodeError):
-        raise BadMaterial(f"{what} is not a readable PEM private key") from None
+        with_it = " with this passphrase" if passphrase else ""
+        raise BadMaterial(f"{what} is not a readable PEM private key{with_it}") from None
     except UnsupportedAlgorithm:
         raise BadMaterial(f"{what} is of a kind that cannot be used") from None
     if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from certbroker.broker.report import Line
 from certbroker.errors import CertbrokerError
 from certbroker.model import Version
 from certbroker.plan import Hold
@@ -31,3 +32,6 @@ class Done:
     rehearsal: bool = False
     revoked: list[str] = field(default_factory=list)
     """What was revoked, in words."""
+    imported: list[Version] = field(default_factory=list)
+    said: list[Line] = field(default_factory=list)
+    """What is to be known of what was imported."""

@@ -63,6 +63,10 @@ def tell(run: Run, done: Sequence[Done], notes: Sequence[Line]) -> Report:
 def _entry(desk: Desk, done: Done) -> Entry:
     lines = [Line(State.OK, "revoke", text) for text in done.revoked]
     lines += [Line(State.WARN, "order", text) for text in done.stepped_in]
+    for version in done.imported:
+        text = f"{version.label} {version.fingerprint[:6]}, until {day(version.lifetime.ends)}"
+        lines.append(Line(State.OK, "import", text))
+    lines += done.said
     for version in done.ordered:
         tail = "a rehearsal: never pushed" if version.rehearsal else f"until {day(version.lifetime.ends)}"
         lines.append(
@@ -186,6 +190,8 @@ def _summary(desk: Desk, done: Sequence[Done], troubles: Sequence[Trouble], held
         parts.append("left to the other run")
     elif ordered:
         parts.append(f"{ordered} ordered")
+    elif any(d.said for d in done):
+        parts.append(f"{sum(len(d.imported) for d in done)} imported")
     if put_off := sum(len(_put_off(d)) for d in done):
         parts.append(f"{put_off} too early to order")
     elif not ordered and any(d.waits for d in done):
@@ -193,7 +199,7 @@ def _summary(desk: Desk, done: Sequence[Done], troubles: Sequence[Trouble], held
     elif (
         not ordered
         and not (held and len(held) == len(done))
-        and not any(d.pushed or d.verified or d.order_errors or d.revoked for d in done)
+        and not any(d.pushed or d.verified or d.order_errors or d.revoked or d.said for d in done)
     ):
         parts.append("nothing due" if not any(d.rehearsal for d in done) else "rehearsed")
     if total > delivered:

@@ -314,6 +314,8 @@ def told(kind: str, target: str | None, name: str | None, data: Mapping[str, obj
             return f"order at {data.get('issuer')} ({data.get('key_type')}): {data.get('why')}"
         case "issued":
             return f"{data.get('version')} issued by {data.get('issuer')}, ends {data.get('ends')}"
+        case "imported":
+            return f"{data.get('version')} imported from {data.get('source')}, ends {data.get('ends')}"
         case "chain-not-offered":
             offered = ", ".join(map(str, _listed(data.get("offered"))))
             broken = f"; {data['broken']} more could not be read" if data.get("broken") else ""

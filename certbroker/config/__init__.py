@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from certbroker.config.issuers import PRESETS, Preset, binding_source, preset, rehearsal
+from certbroker.config.issuers import PRESETS, Preset, binding_source, organization, preset, rehearsal
 from certbroker.config.load import load
 from certbroker.config.places import candidates_exist, config_folder, default_store, default_vault, find, state_folder
 from certbroker.config.schema import json_schema
@@ -40,6 +40,7 @@ __all__ = [
     "find",
     "json_schema",
     "load",
+    "organization",
     "preset",
     "rehearsal",
     "state_folder",

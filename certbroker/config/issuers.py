@@ -37,17 +37,36 @@ class Preset:
     staging: bool = False
     binding: str = ""
     """The page or command that makes credentials for an external account binding; empty if it wants none."""
+    organization: str = ""
+    """What its intermediates say they are of; empty if we know none."""
 
 
 PRESETS: Final[Mapping[str, Preset]] = {
-    "letsencrypt": Preset(LETSENCRYPT, "https://letsencrypt.org/repository/", rehearsal="letsencrypt-staging"),
-    "letsencrypt-staging": Preset(LETSENCRYPT_STAGING, "https://letsencrypt.org/repository/", staging=True),
+    "letsencrypt": Preset(
+        LETSENCRYPT,
+        "https://letsencrypt.org/repository/",
+        rehearsal="letsencrypt-staging",
+        organization="Let's Encrypt",
+    ),
+    "letsencrypt-staging": Preset(
+        LETSENCRYPT_STAGING,
+        "https://letsencrypt.org/repository/",
+        staging=True,
+        organization="(STAGING) Let's Encrypt",
+    ),
     "zerossl": Preset(
         ZEROSSL,
         "https://zerossl.com/terms",
         binding="https://app.zerossl.com/developer , EAB Credentials for ACME Clients; they can be used again",
+        organization="ZeroSSL",
     ),
-    "google": Preset(GOOGLE, _GOOGLE_TERMS, rehearsal="google-test", binding=f"{_GCLOUD} ; {_WITHIN}"),
+    "google": Preset(
+        GOOGLE,
+        _GOOGLE_TERMS,
+        rehearsal="google-test",
+        binding=f"{_GCLOUD} ; {_WITHIN}",
+        organization="Google Trust Services",
+    ),
     "google-test": Preset(
         GOOGLE_TEST,
         _GOOGLE_TERMS,
@@ -124,6 +143,11 @@ def rehearsal(issuer: IssuerSettings) -> IssuerSettings | None:
 def binding_source(directory: str) -> str:
     """The page or command that makes credentials for this CA's external account binding; empty if we know none."""
     return next((known.binding for known in PRESETS.values() if known.directory == directory), "")
+
+
+def organization(directory: str) -> str:
+    """What this CA's intermediates say they are of; empty if we do not know."""
+    return next((known.organization for known in PRESETS.values() if known.directory == directory), "")
 
 
 def _is_staging(directory: str) -> bool:

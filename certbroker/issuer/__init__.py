@@ -160,7 +160,7 @@ class Issuer:
 
         try:
             line, account = self._opened()
-            roots_pem = self._roots_pem
+            roots_pem = self.roots_pem
         except NothingDone as error:
             return [error] * len(requests)
         clock = self._world.clock
@@ -321,7 +321,8 @@ class Issuer:
         return str(path)
 
     @cached_property
-    def _roots_pem(self) -> str | None:
+    def roots_pem(self) -> str | None:
+        """What its certificates are judged by; None: the system's roots. Raises NothingDone."""
         return None if self.settings.roots is None else self._read_pem(self.settings.roots, "roots")
 
     def _read_pem(self, path: Path, option: str) -> str:

@@ -83,6 +83,7 @@ ANSWERS = [
     "revoke main --version 1 --yes",
     "export main",
     "export --all exported",
+    "import main exported/main",
     "backup backup.db",
     "vault check",
     "vault rotate",

@@ -17,6 +17,7 @@ from certbroker.cli.app import app
 from certbroker.testkit.simulator import Fault, Request, Response, Simulator
 from certbroker.vault import Vault
 from tests.scenarios.canary import Traces, Watch, traces_of_key, traces_of_number, traces_of_token, watching
+from tests.scenarios.layouts import LAYOUTS, SEALING
 from tests.scenarios.town import Town, town
 
 HOOK = """\
@@ -267,6 +268,9 @@ def test_every_command_gives_nothing_away(place: Town) -> None:
         talk.run("export", "main", "--format", "pkcs12", "-o", "exported/main.p12", ends=0)
         talk.run("export", "--all", "exported/all", ends=0)
         talk.run("export", "main", "--format", "pkcs12", ends=2)
+        for words in _imports(place):
+            talk.run("import", "main", *words)
+        assert "imported from pkcs12" in talk.run("history", "main")
         talk.run("backup", "backup.db", ends=0)
         talk.run("restore", "backup.db", ends=2)
         talk.run("vault", "check", "--json")
@@ -280,6 +284,31 @@ def test_every_command_gives_nothing_away(place: Town) -> None:
         env = (place.folder / "exported" / "sandbox" / "sandbox.env").read_text()
         tokens += [("a token of the sandbox", line.split("'")[1]) for line in env.splitlines()]
         judge(place, watch, tokens)
+
+
+def _imports(place: Town) -> Iterator[list[str]]:
+    """Pairs in every form, and how each of them may be broken; the last one is taken."""
+    place.later(hours=1)
+    place.environ["PHRASE"] = "phrase_Y29ycmVjdCBob3JzZSBiYXR0ZXJ5IHN0YXBsZQ"
+    chain, key = place.ca.issue_directly("example.com", "*.example.com")
+    home = place.folder / "exported"
+    for at, (_, writer) in enumerate(LAYOUTS.values()):
+        yield [f"exported/{at}/{name}" for name in writer(home / str(at), chain, key)]
+    text = key.reveal()
+    for name, broken in (
+        ("cut.pem", chain + text[:150]),
+        ("bent.pem", chain + text[:60] + text[60:100][::-1] + text[100:]),
+        ("bare.json", f'{{"kind": "Secret", "data": {{"tls.key": "{text}"'),
+        ("bare.yaml", f"kind: Secret\ndata: [\n{text}"),
+        ("plain.json", json.dumps({"kind": "Secret", "type": "kubernetes.io/tls", "data": {"tls.key": text}})),
+    ):
+        (home / name).write_text(broken)
+        yield [f"exported/{name}"]
+    for sealing in SEALING:
+        words = [f"exported/{name}" for name in sealing(home, chain, key, passphrase=place.environ["PHRASE"].encode())]
+        yield words
+        yield [*words, "--passphrase-env", "HOOK_KEY"]
+        yield [*words, "--passphrase-env", "PHRASE", "--yes"]
 
 
 class Echo(Fault):
