@@ -82,7 +82,7 @@ class WebrootSolver:
     def _make_folders(self) -> None:
         for folder in (path := self._folder / FOLDER).parent, path:
             if not folder.is_dir():
-                folder.mkdir()
+                folder.mkdir(exist_ok=True)  # answers for several names are put there at once
                 folder.chmod(ENTERABLE)
 
     def _must_be_there(self) -> None:
