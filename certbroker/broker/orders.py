@@ -206,9 +206,8 @@ class Orders:
             done.waits.append(error.what)
         store, now = self._desk.store, self._desk.world.clock.now()
         if store.variant(order.certificate, order.key_type).error is not None:
-            store.order_cleared(
-                order.certificate, order.key_type
-            )  # what failed before is not what stands in the way now
+            # what failed before is not what stands in the way now
+            store.order_cleared(order.certificate, order.key_type)
         event = events.Checked(at=now, subject=f"certificate/{order.certificate}", state="warn", what=error.what)
         if store.put_finding("certificate", order.certificate, "warn", error.what, error.hint, events=[event]):
             self._desk.emit(event)
