@@ -8,6 +8,7 @@ from certbroker.broker.looking import Look, probe
 from certbroker.broker.needed import Needed, Records, challenges
 from certbroker.broker.opening import home_path, open_desk, open_store, read_config, sqlite_file, store_url
 from certbroker.broker.plans import Plans, show
+from certbroker.broker.readiness import Ready, ready
 from certbroker.broker.report import Entry, Line, Report, State, Trouble, day, minute, readable, served_now
 from certbroker.broker.revoking import revoke
 from certbroker.broker.rollback import lift, rollback
@@ -24,6 +25,7 @@ __all__ = [
     "Look",
     "Needed",
     "Plans",
+    "Ready",
     "Records",
     "Report",
     "State",
@@ -44,6 +46,7 @@ __all__ = [
     "push",
     "read_config",
     "readable",
+    "ready",
     "renew",
     "revoke",
     "rollback",

@@ -1,4 +1,4 @@
-"""The commands that look: check, challenges, probe, drift, status, history, explain."""
+"""The commands that look: check, challenges, probe, drift, ready, status, history, explain."""
 
 from __future__ import annotations
 
@@ -132,6 +132,36 @@ def drift(ctx: click.Context, names: tuple[str, ...], heal: bool, yes: bool, rea
 
 
 @click.command(cls=Command)
+@click.argument("targets", nargs=-1, metavar="[TARGET]...")
+@as_json
+@click.pass_context
+def ready(ctx: click.Context, targets: tuple[str, ...], as_json: bool) -> int:
+    """Exit 0 only if pointing DNS at TARGET right now would serve valid TLS for each of its names.
+
+    Every edge is looked at; without TARGET, those of the targets with standby = true, else of all.
+    """
+    from certbroker import broker
+
+    found = broker.ready(desk_of(ctx), targets)
+    paper = Paper(ctx.find_root().obj)
+    states = {each.state.value for each in found}
+    code = 1 if "fail" in states else 3 if "wait" in states else 0
+    if as_json:
+        paper.json({"targets": found, "exit_code": code})
+        return code
+    paper.table(
+        ("", "target", "certificate", ""), [(paper.sign(r.state.value), r.target, r.certificate, r.what) for r in found]
+    )
+    for each in found:
+        if each.state.value != "ok":
+            what = f"{each.target} is not ready for {each.certificate}: {each.what}"
+            paper.trouble(what, each.now, each.hint, kind="wait" if each.state.value == "wait" else "error")
+    good = sum(1 for each in found if each.state.value == "ok")
+    paper.line(f"ready: {good} of {len(found)}")
+    return code
+
+
+@click.command(cls=Command)
 @as_json
 @click.pass_context
 def status(ctx: click.Context, as_json: bool) -> int:
@@ -225,4 +255,4 @@ def explain(ctx: click.Context, name: str, as_json: bool) -> int:
     return 0
 
 
-COMMANDS = (check, challenges, probe, drift, status, history, explain)
+COMMANDS = (check, challenges, probe, drift, ready, status, history, explain)

@@ -76,6 +76,7 @@ ANSWERS = [
     "check",
     "probe main",
     "drift",
+    "ready fastly",
     "status",
     "history",
     "explain main",

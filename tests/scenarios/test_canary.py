@@ -257,6 +257,7 @@ def test_every_command_gives_nothing_away(place: Town) -> None:
         talk.run("probe", "main", "--json")
         talk.run("challenges", "main")
         talk.run("drift")
+        talk.run("ready")
         talk.run("drift", "--heal", "--yes", "--json")
         talk.run("status", "--json")
         talk.run("history", "--json")

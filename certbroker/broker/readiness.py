@@ -1,0 +1,106 @@
+"""`ready`: whether pointing DNS at a target right now would serve valid TLS for each of its names; plan B, proven before it is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final
+
+from certbroker.broker.desk import Desk, nearest
+from certbroker.broker.differences import wanted_at
+from certbroker.broker.report import State, day, served_now
+from certbroker.deploy import verify
+from certbroker.errors import ProviderError, UsageError
+from certbroker.model import Assignment, Certificate, Version
+from certbroker.probe import Seen, Verdict
+
+WORKERS: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """One target for one certificate: OK, FAIL, or WAIT where nobody can look. `now`, `hint`: empty where it is ready."""
+
+    state: State
+    target: str
+    certificate: str
+    what: str
+    now: str = ""
+    hint: str = ""
+
+
+def ready(desk: Desk, targets: Sequence[str] = ()) -> list[Ready]:
+    """Shake hands with every edge of `targets`, for each of their names. Without any: the standby ones, else all.
+
+    An edge that cannot be reached is not ready, whatever the reason: it is not proven. Worst first.
+    """
+    known = desk.config.targets
+    for target in targets:
+        if target not in known:
+            raise UsageError(f"no target is called {target}", hint=nearest(target, known))
+    chosen = list(dict.fromkeys(targets)) or [t.name for t in known.values() if t.standby] or list(known)
+    with ThreadPoolExecutor(WORKERS) as pool:
+        found = [each for part in pool.map(lambda target: _target(desk, target), chosen) for each in part]
+    order = (State.FAIL, State.WAIT, State.OK)
+    return sorted(found, key=lambda each: order.index(each.state))
+
+
+def _target(desk: Desk, target: str) -> list[Ready]:
+    places = [(c, a) for c in desk.config.certificates.values() for a in c.assignments if a.target == target]
+    if not places:
+        hint = "name it in the targets of a certificate"
+        return [Ready(State.FAIL, target, "-", "no certificate is for it", "nothing of ours is served there", hint)]
+    return [_place(desk, certificate, assignment) for certificate, assignment in places]
+
+
+def _place(desk: Desk, certificate: Certificate, assignment: Assignment) -> Ready:
+    target, name = assignment.target, certificate.name
+    version = wanted_at(desk, certificate, target)
+    if version is None:
+        now, hint = served_now(desk.store, name, target), f"certbroker issue {name}"
+        return Ready(State.FAIL, target, name, "no certificate was ever issued", now, hint)
+    try:
+        edges = desk.target(target).edges(assignment)
+    except ProviderError as error:
+        now, hint = f"last seen: {served_now(desk.store, name, target)}", error.hint or f"certbroker check {target}"
+        return Ready(State.FAIL, target, name, f"its edges are not known: {error.what}", now, hint)
+    if not edges:
+        hint = f"give [target.{target}] edges = [...] to look at"
+        return Ready(
+            State.WAIT, target, name, "nobody can look: it has no edge", f"{version.label} is wanted there", hint
+        )
+    looks = desk.saga.looking.look_all(edges, assignment, version)
+    missing = [
+        f"{each}: {'; '.join(problems)}"
+        for each in assignment.names
+        if (problems := _missing(desk, version, looks[each]))
+    ]
+    if missing:
+        hint = f"certbroker drift {name}; to put ours there: certbroker push {name} --target {target}"
+        return Ready(State.FAIL, target, name, "; ".join(missing), served_now(desk.store, name, target), hint)
+    count = sum(len(each) for each in looks.values())
+    until = day(version.lifetime.ends)
+    return Ready(State.OK, target, name, f"{version.label} at {count} of {count} looks, valid until {until}")
+
+
+def _missing(desk: Desk, version: Version, looks: Sequence[Seen]) -> list[str]:
+    """Where a user would not get `version`, in words; the addresses of one problem together."""
+    found: dict[str, list[str]] = {}
+    for seen in looks:
+        if seen.verdict is not Verdict.VALID or seen.fingerprint != version.fingerprint:
+            found.setdefault(_instead(desk, seen), []).append(verify.address(seen))
+    return [f"{', '.join(addresses)} {problem}" for problem, addresses in found.items()]
+
+
+def _instead(desk: Desk, seen: Seen) -> str:
+    match seen.verdict:
+        case Verdict.UNREACHABLE:
+            return f"cannot be reached ({seen.detail})"
+        case Verdict.REFUSED:
+            return f"no handshake ({seen.detail})"
+        case _:
+            known = desk.store.by_fingerprint(seen.fingerprint) if seen.fingerprint else None
+            until = f", until {day(seen.ends)}" if seen.ends else ""
+            problem = seen.detail if seen.verdict is Verdict.INVALID else "not what is wanted"
+            return f"with {known.label if known else f'one by {seen.issued_by}'}{until}: {problem}"
