@@ -180,7 +180,8 @@ def _push(
 ) -> Step:
     c = facts.certificate
     live = target.live or {}
-    foreign = tuple(name for name in names if name in live and live[name].owner is Owner.FOREIGN)
+    there = {name for name in names if version is not None and name in live and live[name].agrees(version)}
+    foreign = tuple(n for n in names if n in live and live[n].owner is Owner.FOREIGN and n not in there)
     if foreign and not selection.yes:
         ends = max((end for name in foreign if (end := live[name].ends)), default=None)
         until = f", until {ends:%a %d %b %Y}" if ends else ""
@@ -213,6 +214,8 @@ def _why_push(target: TargetFacts, names: tuple[str, ...], version: Version | No
         return "the last push did not arrive"
     if known:
         return "serves the version before"
+    if version is not None and all(name in live and live[name].agrees(version) for name in names):
+        return f"serves {version.label} already, put there by somebody else"
     owners = {live[name].owner for name in names if name in live}
     if Owner.FOREIGN in owners:
         return "serves a certificate that is not ours"

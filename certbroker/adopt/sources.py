@@ -77,7 +77,8 @@ def _from_folder(folder: Place, kind: str | None, passphrase: Secret | None) -> 
 
 def _only(sources: Sequence[Place]) -> Place:
     if len(sources) != 1:
-        raise UsageError("several sources are PEM files of one pair; anything else is given alone")
+        hint = "certbroker import NAME SOURCE, one after the other"
+        raise UsageError("several sources are PEM files of one pair; anything else is given alone", hint=hint)
     return sources[0]
 
 

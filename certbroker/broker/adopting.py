@@ -63,9 +63,13 @@ def adopt(
         raise UsageError(f"no issuer is called {issuer}", hint=nearest(issuer, desk.config.issuers))
     phrase = SecretRef(env=passphrase_env) if passphrase_env else None
     places = [Place(source, home_path(desk.world, source)) for source in sources]
-    pair = read(places, kind, phrase.resolve(desk.world.environ, where="--passphrase-env") if phrase else None)
     now = desk.world.clock.now()
-    found = _usable(certificate, pair, now)
+    try:
+        pair = read(places, kind, phrase.resolve(desk.world.environ, where="--passphrase-env") if phrase else None)
+        found = _usable(certificate, pair, now)
+    except BadMaterial as error:
+        error.hint = error.hint or "nothing was changed; certbroker import --help tells what can be imported"
+        raise
     desk.check_vault()
     signed = _signed(desk, certificate, found, issuer, now)
     with desk.store.lease(f"certificate/{name}", f"{desk.world.host}, import"):

@@ -12,8 +12,10 @@ from certbroker import keys
 from certbroker.model import Version
 from certbroker.sandbox.ca.authority import to_pem
 from certbroker.secret import Secret
+from tests.golden import golden
 from tests.scenarios import layouts
 from tests.scenarios.layouts import LAYOUTS, SEALING
+from tests.scenarios.test_words import told
 from tests.scenarios.town import Town, town
 
 NAMES = ("example.com", "*.example.com")
@@ -113,6 +115,21 @@ def test_the_ca_is_asked_when_to_renew_it_and_it_is_renewed_then(place: Town) ->
     place.run("renew")
     assert place.orders == 2
     assert [v.label for v in versions(place)] == ["v2", "v1"]
+
+
+def test_what_the_targets_serve_already_is_no_replacement_and_asks_for_no_yes(place: Town) -> None:
+    chain, key = place.ca.issue_directly(*NAMES)
+    fastly = place.platform("fastly")
+    fastly.add_foreign(chain, key, name="by certbot's hook", activate=NAMES)
+    layouts.write(place.folder / "served/main/fullchain.pem", chain)
+    layouts.write(place.folder / "served/main/privkey.pem", key.reveal())
+    place.run("import", "main", *layouts.one_file(place.folder, chain, key))
+    assert "serves v1 already, put there by somebody else" in place.run("plan").out
+    ran = place.run("renew")
+    assert "not ours" not in ran.all
+    assert "2 of 2 served as wanted" in ran.out
+    assert {served for served, _ in fastly.serving().values()} == {chain}
+    assert place.orders == 0
 
 
 def test_the_same_pair_again_is_told_and_changes_nothing(place: Town) -> None:
@@ -242,3 +259,17 @@ def test_a_passphrase_comes_from_a_variable_and_opens_it(place: Town, writer: Ca
     assert versions(place) == []
     place.run("import", "main", *where, "--passphrase-env", "PHRASE")
     assert versions(place)[0].chain_pem == pair[0]
+
+
+def test_what_a_person_reads_from_import_to_the_first_push(place: Town) -> None:
+    layouts.certbot_root(place.folder, *place.ca.issue_directly(*NAMES))
+    words = [
+        told(place, "import", "mian", "etc/letsencrypt", ends=2),
+        told(place, "import", "main", "etc/nginx", ends=2),
+        told(place, "import", "main", "etc/letsencrypt", "-m", "leaving certbot"),
+        told(place, "plan"),
+        told(place, "renew"),
+        told(place, "import", "main", "etc/letsencrypt"),
+    ]
+    golden("words/import.txt", "\n".join(words))
+    assert "v1 imported from certbot, ends 2027-02-21" in place.run("history", "main").out

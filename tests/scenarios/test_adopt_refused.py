@@ -252,6 +252,7 @@ def test_what_cannot_be_used_is_refused_with_its_reason(place: Town, tmp_path: P
     ran = place.run("import", "main", *make(place, tmp_path, chain, key), ends=2)
     assert BAD[make] in ran.err
     assert ran.err.startswith("error: ")
+    assert " hint: " in ran.err
     assert ran.out == ""
     for line in key.reveal().splitlines()[1:-1]:
         assert line not in ran.err
