@@ -1,5 +1,13 @@
 """The use cases: what the command line, cron and a worker call. Everything here is a selection over one path."""
 
+from certbroker.broker.accounts import (
+    AccountView,
+    deactivate_account,
+    import_account,
+    make_account,
+    roll_over,
+    show_accounts,
+)
 from certbroker.broker.checks import Finding, check
 from certbroker.broker.desk import Desk
 from certbroker.broker.differences import Difference
@@ -16,6 +24,7 @@ from certbroker.broker.runs import issue, push, renew
 from certbroker.broker.views import Status, explain, status, told
 
 __all__ = [
+    "AccountView",
     "Desk",
     "Difference",
     "Drifting",
@@ -34,11 +43,14 @@ __all__ = [
     "challenges",
     "check",
     "day",
+    "deactivate_account",
     "drift",
     "explain",
     "home_path",
+    "import_account",
     "issue",
     "lift",
+    "make_account",
     "minute",
     "open_desk",
     "open_store",
@@ -49,9 +61,11 @@ __all__ = [
     "ready",
     "renew",
     "revoke",
+    "roll_over",
     "rollback",
     "served_now",
     "show",
+    "show_accounts",
     "sqlite_file",
     "status",
     "store_url",

@@ -208,6 +208,15 @@ def _credentials(desk: Desk, subject: str, *, write: bool) -> Finding:
         return Finding(State.OK, kind, name, "needs no credentials")
     said = ", ".join(part for part in (standing.name, standing.account, standing.reach) if part) or "accepted"
     remarks = list(standing.remarks)
+    if (
+        kind == "issuer"
+        and desk.config.issuers[name].eab
+        and _only_steps_in(desk, name)
+        and not _has_account(desk, name)
+    ):
+        remarks.append(
+            f"credentials of a binding may lapse before they are needed; certbroker account make {name} uses them now"
+        )
     if standing.ends is not None:
         left = standing.ends - desk.world.clock.now()
         said += f", ends {day(standing.ends)}"
@@ -224,6 +233,10 @@ def _only_steps_in(desk: Desk, issuer: str) -> bool:
     """No certificate prefers it: nothing fails while the first of their lists delivers."""
     users = [c for c in desk.config.certificates.values() if issuer in c.issuers]
     return bool(users) and all(c.issuers[0] != issuer for c in users)
+
+
+def _has_account(desk: Desk, issuer: str) -> bool:
+    return desk.store.account(issuer, desk.config.issuers[issuer].directory) is not None
 
 
 def _target_standing(desk: Desk, name: str, *, write: bool) -> Standing | None:

@@ -94,6 +94,34 @@ class Issuer:
         with self._lock:
             return self._account.open()
 
+    def account_status(self) -> str:
+        """What the CA says of an account that exists: `valid`. Raises NothingDone, IssuanceError."""
+        with self._lock:
+            return self._account.status()
+
+    def roll_over(self) -> str:
+        """Another key for the account; killed anywhere, the next run goes on. Returns the URI, which stays.
+
+        Raises NothingDone, IssuanceError, LeaseHeld.
+        """
+        with self._lock:
+            return self._account.roll_over()
+
+    def deactivate(self) -> str:
+        """End the account at the CA and forget it. Returns its URI. Raises NothingDone, IssuanceError."""
+        with self._lock:
+            return self._account.deactivate()
+
+    def adopt(self, key: Secret, what: str, uri: str | None = None) -> str:
+        """Take over the account that another client made with this key (PEM or JWK, called `what`). Returns its URI.
+
+        Raises BadMaterial, NothingDone, IssuanceError.
+        """
+        from certbroker.issuer import account_key
+
+        with self._lock:
+            return self._account.adopt(account_key.read(key, what), uri)
+
     def directory(self) -> Directory:
         """What the CA says it offers; kept in the store for a day. Raises IssuanceError."""
         with self._lock:

@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 from acme import messages
-from cryptography.hazmat.primitives.asymmetric import ec
-from josepy.errors import Error as JoseError
-from josepy.jwk import JWK, JWKEC
+from josepy.jwk import JWK
 
 from certbroker.config import IssuerSettings
-from certbroker.errors import IssuanceError, NothingDone, VaultError
+from certbroker.errors import IssuanceError, NothingDone
 from certbroker.events import AccountChanged, Emit
-from certbroker.issuer.account_key import kind
+from certbroker.issuer.account_key import kind, new_key
 from certbroker.issuer.binding import Binding, how_to_bind, missing
 from certbroker.issuer.directory import Directories
-from certbroker.issuer.messages import Directory, usable
+from certbroker.issuer.messages import Deactivation, Directory, usable
 from certbroker.issuer.network import CaNetwork, Reply
 from certbroker.issuer.problem import HINTS, PREFIX, printable
+from certbroker.issuer.rollover import Rollover, find
+from certbroker.issuer.sealed_keys import COMING, PRESENT, SealedKeys
 from certbroker.secret import Secret, SecretRef
 from certbroker.store import Store
 from certbroker.vault import Vault
-
-KIND: Final = "account"
 
 
 class AccountDesk:
@@ -42,7 +40,7 @@ class AccountDesk:
     ) -> None:
         self._settings = settings
         self._store = store
-        self._vault = vault
+        self._keys = SealedKeys(settings.name, f"{settings.name} {settings.directory}", store, vault)
         self._network = network
         self._directories = directories
         self._resolve = resolve
@@ -74,18 +72,90 @@ class AccountDesk:
             if uri is None:
                 self.check_conditions(self._directories.get())
                 binding = self.binding()
-                self._key = self._load() or self._make()
+                self._key = self._keys.load() or self._make()
                 uri = self._register(binding)
             else:
-                self._key = self._load()
-                if self._key is None:
-                    raise NothingDone(
-                        f"the store knows the account {uri} at {self._settings.name} but holds no key for it",
-                        hint="restore the store from its backup, or give the issuer another name: a new account is then made",
-                    )
+                self._key = self._load(uri)
+                if self._store.box(COMING, self._keys.owner) is not None:
+                    self._key = self._rollover(uri).settle(self._key)
             self._network.identify(self._key, uri)
             self._uri = uri
         return self._uri
+
+    def roll_over(self) -> str:
+        """Another key for the same account; a change that was begun goes on. Returns the account's URI.
+
+        Raises:
+            NothingDone: there is no account, a run is under way, or the CA has no place for it.
+            IssuanceError: the CA refused or is away. LeaseHeld: another run is at it.
+        """
+        uri = self._must_be_known()
+        self._key = self._rollover(uri).run(self._load(uri))
+        return self.open()
+
+    def deactivate(self) -> str:
+        """End the account, at the CA and here (RFC 8555 section 7.3.6). One that the CA has ended before is forgotten. Returns its URI.
+
+        Raises NothingDone: there is none. IssuanceError: the CA refused or is away.
+        """
+        uri = self._must_be_known()
+        self.open()
+        self._directories.get()  # says where nonces are
+        try:
+            self._network.ask(uri, "the end of the account", Deactivation(status="deactivated"))
+        except IssuanceError as error:
+            if error.problem_type != PREFIX + "accountDoesNotExist" and "deactivated" not in error.what:
+                raise
+        event = AccountChanged(at=self._store.now(), issuer=self._settings.name, uri=uri, what="deactivated")
+        owner = self._keys.owner
+        self._store.forget_account(
+            self._settings.name, self._settings.directory, [(PRESENT, owner), (COMING, owner)], events=[event]
+        )
+        self._emit(event)
+        self._uri = self._key = None
+        return uri
+
+    def adopt(self, key: JWK, uri: str | None = None) -> str:
+        """Take over the account that another client made with this key. Returns its URI.
+
+        Args:
+            uri: which one it is, if that is known: then the CA is not asked to find it.
+
+        Raises:
+            NothingDone: we have another account there, or the CA knows none by this key.
+            IssuanceError: the CA refused or is away.
+        """
+        name, known = self._settings.name, self.known
+        if uri is not None and not usable(uri):
+            raise NothingDone("the account's address is no URL", hint="--uri https://…, as the CA gave it")
+        found = uri or find(self._network, self._directories, key)
+        if found is None:
+            raise NothingDone(
+                f"{name} knows no account by this key", hint="is it the right CA? the account may also be deactivated"
+            )
+        if not usable(found):
+            raise IssuanceError(f"{name} knows an account by this key without saying where it is")
+        if known not in (None, found):
+            raise NothingDone(
+                f"{name} has an account here already: {known}",
+                hint=f"end it (certbroker account deactivate {name}), or import into an issuer of another name",
+            )
+        self._network.identify(key, found)
+        try:
+            self._ask_status(found)
+        except IssuanceError as error:
+            error.hint = (
+                "the key must be the one of that account, and the account must not be ended" if uri else error.hint
+            )
+            raise
+        event = AccountChanged(at=self._store.now(), issuer=name, uri=found, what="imported")
+        self._store.adopt_account(
+            name, self._settings.directory, found, (PRESENT, self._keys.owner, self._keys.seal(key)),
+            key_type=kind(key), events=[event],
+        )  # fmt: skip
+        self._emit(event)
+        self._uri, self._key = found, key
+        return found
 
     def check_conditions(self, directory: Directory) -> None:
         """Raises NothingDone if the CA has terms that the file does not agree to, or wants what the file does not have."""
@@ -112,8 +182,11 @@ class AccountDesk:
         Raises:
             IssuanceError: the CA does not know it (any more), or has ended it.
         """
-        uri = self.open()
+        return self._ask_status(self.open())
+
+    def _ask_status(self, uri: str) -> str:
         name = self._settings.name
+        self._directories.get()  # says where nonces are
         try:
             status = self._network.ask(uri, "the account").object().get("status")
         except IssuanceError as error:
@@ -130,24 +203,37 @@ class AccountDesk:
             )
         return "valid"
 
-    def _owner(self) -> str:
-        return f"{self._settings.name} {self._settings.directory}"
+    def _must_be_known(self) -> str:
+        uri = self.known
+        if uri is None:
+            raise NothingDone(f"there is no account at {self._settings.name} yet", hint="the first order makes one")
+        return uri
 
-    def _load(self) -> JWK | None:
-        box = self._store.box(KIND, self._owner())
-        if box is None:
-            return None
-        text = self._vault().unseal(self._store.id, KIND, self._owner(), box)
-        try:
-            return JWK.json_loads(text.reveal())
-        except (JoseError, ValueError):
-            raise VaultError(f"the sealed key of the account at {self._settings.name} is not a key") from None
+    def _load(self, uri: str) -> JWK:
+        key = self._keys.load()
+        if key is None:
+            raise NothingDone(
+                f"the store knows the account {uri} at {self._settings.name} but holds no key for it",
+                hint="restore the store from its backup, or give the issuer another name: a new account is then made",
+            )
+        return key
 
     def _make(self) -> JWK:
-        key = JWKEC(key=ec.generate_private_key(ec.SECP256R1()))
-        box = self._vault().seal(self._store.id, KIND, self._owner(), Secret(key.json_dumps()))
-        self._store.put_box(KIND, self._owner(), box)
+        key = new_key()
+        self._keys.put(key)
         return key
+
+    def _rollover(self, uri: str) -> Rollover:
+        return Rollover(
+            self._settings.name,
+            self._settings.directory,
+            uri,
+            self._keys,
+            self._store,
+            self._network,
+            self._directories,
+            self._emit,
+        )
 
     def _register(self, binding: Binding | None) -> str:
         """newAccount (RFC 8555 section 7.3). A key that the CA knows already gives the account that it belongs to.

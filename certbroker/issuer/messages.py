@@ -49,6 +49,12 @@ class EmptyAnswer(JSONObjectWithFields):
     unused: str = field("unused", omitempty=True)
 
 
+class Deactivation(JSONObjectWithFields):
+    """Ends the account that it is sent to."""
+
+    status: str = field("status")
+
+
 def new_order(names: tuple[str, ...], *, profile: str | None, replaces: str | None) -> NewOrder:
     """The order for these DNS names and IP addresses (RFC 8738); `replaces` is the certID of the version that it replaces."""
     identifiers = [

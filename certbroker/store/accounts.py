@@ -7,17 +7,18 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, delete, select, update
 
 from certbroker.events import Event
 from certbroker.model import JsonObject, KeyType, Window
+from certbroker.secret import Sealed
 from certbroker.store import schema
+from certbroker.store.boxes import Boxes
 from certbroker.store.engine import upsert
-from certbroker.store.history import History
 from certbroker.store.rows import Account
 
 
-class Accounts(History):
+class Accounts(Boxes):
     """One account per issuer of the file and directory URL."""
 
     def account(self, issuer: str, directory: str) -> Account | None:
@@ -56,6 +57,50 @@ class Accounts(History):
         }
         with self.writing(events) as connection:
             upsert(connection, schema.account, [row])
+
+    def adopt_account(
+        self,
+        issuer: str,
+        directory: str,
+        uri: str,
+        box: tuple[str, str, Sealed],
+        *,
+        key_type: KeyType,
+        events: Sequence[Event] = (),
+    ) -> None:
+        """An account and its sealed key (kind, owner, box), both or neither."""
+        row = {"issuer": issuer, "directory": directory, "uri": uri, "key_type": key_type.value, "bound": False}
+        with self.writing(events) as connection:
+            self._put_box(connection, *box)
+            upsert(connection, schema.account, [{**row, "made": self.now()}])
+
+    def account_key_changed(
+        self,
+        issuer: str,
+        directory: str,
+        box: Sealed,
+        coming: str,
+        *,
+        key_type: KeyType,
+        events: Sequence[Event] = (),
+    ) -> None:
+        """`box` takes the place of the account's key; the box of the kind `coming`, which held it until now, goes."""
+        table, owner = schema.account, f"{issuer} {directory}"
+        with self.writing(events) as connection:
+            self._put_box(connection, "account", owner, box)
+            self._drop_box(connection, coming, owner)
+            mine = (table.c.issuer == issuer) & (table.c.directory == directory)
+            connection.execute(update(table).where(mine).values(key_type=key_type.value))
+
+    def forget_account(
+        self, issuer: str, directory: str, boxes: Sequence[tuple[str, str]], events: Sequence[Event] = ()
+    ) -> None:
+        """It is over: its row and its sealed keys (kind, owner) go."""
+        table = schema.account
+        with self.writing(events) as connection:
+            connection.execute(delete(table).where(table.c.issuer == issuer, table.c.directory == directory))
+            for kind, owner in boxes:
+                self._drop_box(connection, kind, owner)
 
     def directory(self, url: str) -> tuple[JsonObject, datetime] | None:
         """The CA's directory as it was last fetched, and when."""

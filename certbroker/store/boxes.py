@@ -16,7 +16,7 @@ _table: Final = schema.sealed
 
 
 class Boxes(History):
-    """By kind and owner: ("version", id), ("order", id), ("account", "ISSUER DIRECTORY")."""
+    """By kind and owner: ("version", id), ("order", id), ("account" or "rollover", "ISSUER DIRECTORY")."""
 
     def put_box(self, kind: str, owner: str, box: Sealed) -> None:
         """Keep it; an older one of the same owner is replaced."""

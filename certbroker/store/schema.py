@@ -141,7 +141,7 @@ version = Table(
 sealed = Table(
     "sealed",
     metadata,
-    Column("kind", String(16), primary_key=True),  # version | account | order
+    Column("kind", String(16), primary_key=True),  # version | account | rollover | order
     Column("owner", String(400), primary_key=True),  # the row's id, as text
     Column("kid", String(64), nullable=False),
     Column("wrapped", LargeBinary, nullable=False),

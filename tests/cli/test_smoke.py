@@ -81,7 +81,11 @@ ANSWERS = [
     "history",
     "explain main",
     "rollback main --to v1",
+    "account show",
+    "account make sandbox",
+    "account rollover sandbox",
     "revoke main --version 1 --yes",
+    "account deactivate sandbox --yes",
     "export main",
     "export --all exported",
     "import main exported/main",
@@ -89,7 +93,7 @@ ANSWERS = [
     "vault check",
     "vault rotate",
 ]
-ELSEWHERE = ["init", "restore", "demo", "sandbox"]
+ELSEWHERE = ["init", "account import", "restore", "demo", "sandbox"]
 
 
 @pytest.mark.parametrize("command", ANSWERS)
@@ -136,6 +140,13 @@ def test_a_backup_is_restored_elsewhere(served: Program, tmp_path: Path) -> None
     done = there("restore", "backup.db")
     assert done.returncode == 0, done.stderr
     assert there("vault", "check").returncode == 0
+
+
+def test_an_account_is_not_imported_from_a_file_that_is_no_key(served: Program) -> None:
+    done = served("account", "import", "sandbox", "certbroker.toml")
+    assert done.returncode == 2
+    assert "error: certbroker.toml is not a readable PEM private key" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_the_demo_goes_as_told(bare: Program) -> None:
