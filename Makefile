@@ -1,7 +1,7 @@
 # make demo    set everything up and run the main job in the embedded world
 # make test    set everything up and pass the tests (pip alone)
 # make interop the same against servers and clients that we did not write
-# make bench   print the benchmarks
+# make bench   measure certbroker beside certbot and lego (ROUNDS=1: a quick look)
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -29,7 +29,8 @@ interop: $(VENV)/interop
 	$(BIN)/pytest -q -m interop
 
 bench: $(VENV)/dev
-	$(BIN)/python tests/bench.py
+	deploy/bench-setup
+	$(BIN)/python -m tests.bench
 
 format: $(VENV)/dev
 	$(BIN)/ruff check --fix .
