@@ -150,6 +150,7 @@ def test_a_version_that_is_there_is_replaced_by_one_that_ends_later_and_by_a_yes
     place.later(minutes=1)
     place.run("renew")
     place.later(days=1)
+    place.run("renew")  # so that nothing is due
     newer = place.ca.issue_directly(*NAMES)
     where = layouts.one_file(place.folder, *older)
     assert "which is no later" in place.run("import", "main", *where, "--yes", ends=2).err

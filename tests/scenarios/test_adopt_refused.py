@@ -262,7 +262,7 @@ def test_what_has_expired_or_does_not_live_yet_is_refused(place: Town, tmp_path:
     chain, key = place.ca.issue_directly(*NAMES)
     where = files(all_pem=chain + key.reveal())(tmp_path)
     place.later(days=-2)
-    assert "not valid before" in place.run("import", "main", *where, ends=2).err
+    assert "error: the certificate is not valid before" in place.run("import", "main", *where, ends=2).err
     place.later(days=100)
     assert "expired on" in place.run("import", "main", *where, ends=2).err
     place.later(days=-98)
