@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from certbroker import keys
-from certbroker.model import Version
+from certbroker.model import KeyType, Version
 from certbroker.sandbox.ca.authority import to_pem
 from certbroker.secret import Secret
 from tests.golden import golden
@@ -199,6 +204,40 @@ def test_an_issuer_that_is_not_in_the_list_is_told_to_be_due_at_once(tmp_path: P
         assert "did you mean second?" in place.run("import", "main", *where, "--issuer", "secnd", ends=2).err
         ran = place.run("import", "main", *where, "--issuer", "second")
         assert "the next renew orders a new one at once: issued by second, the file says sandbox" in ran.out
+
+
+def test_a_ca_that_is_known_by_name_is_known_by_what_its_certificates_say(place: Town) -> None:
+    place.edit('issuer = "sandbox"', 'issuer = ["sandbox", "letsencrypt-staging"]')
+    place.edit("[issuer.sandbox]", "[issuer.letsencrypt-staging]\nagree_to_terms = true\n\n[issuer.sandbox]")
+    ran = place.run("import", "main", *layouts.one_file(place.folder, *signed_by("(STAGING) Let's Encrypt", place)))
+    assert versions(place)[0].issuer == "letsencrypt-staging"
+    assert "nothing shows" not in ran.out
+    where = layouts.one_file(place.folder, *signed_by("Let's Encrypt of Somewhere", place))
+    assert "accepted by nobody" in place.run("import", "main", *where, "--yes", ends=2).err
+
+
+def signed_by(organization: str, place: Town) -> tuple[str, Secret]:
+    """A pair whose CA says that it is of this organization."""
+    key, authority = keys.generate(KeyType.P256), ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name(
+        [
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization),
+            x509.NameAttribute(NameOID.COMMON_NAME, "Fake X1"),
+        ]
+    )
+    now = place.clock.now()
+    leaf = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([]))
+        .issuer_name(name)
+        .public_key(keys.load_key(key).public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(days=90))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(each) for each in NAMES]), critical=True)
+        .sign(authority, hashes.SHA256())
+    )
+    return to_pem([leaf]), key
 
 
 def test_a_test_ca_without_roots_is_recorded_as_nobody_can_show(place: Town) -> None:
