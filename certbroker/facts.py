@@ -73,6 +73,8 @@ class TargetFacts:
     live: Mapping[str, Live] | None = None
     trouble: str | None = None
     """Why it cannot be asked or written now."""
+    heal: bool = False
+    """The owner wants drift put right there unasked, also where a person did it."""
     pin: Pin | None = None
     """In force: neither lifted nor over, and its version is not revoked."""
 

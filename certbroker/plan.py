@@ -132,7 +132,7 @@ def _pushes(facts: Facts, selection: Selection, target: TargetFacts, orders: Map
         elif known.phase is Phase.RESTORING:
             restore.append(name)
         elif known.phase.settled:
-            if known.drifted and selection.heal:
+            if known.drifted and (selection.heal or target.heal):
                 push.append(name)
         elif known.try_again and known.try_again > facts.now and not selection.ignore_backoff:
             held.append(known)
@@ -181,7 +181,8 @@ def _push(
     c = facts.certificate
     live = target.live or {}
     there = {name for name in names if version is not None and name in live and live[name].agrees(version)}
-    foreign = tuple(n for n in names if n in live and live[n].owner is Owner.FOREIGN and n not in there)
+    agreed = {name for name, known in target.deployments.items() if target.heal and known.drifted}
+    foreign = tuple(n for n in names if n in live and live[n].owner is Owner.FOREIGN and n not in there | agreed)
     if foreign and not selection.yes:
         ends = max((end for name in foreign if (end := live[name].ends)), default=None)
         until = f", until {ends:%a %d %b %Y}" if ends else ""

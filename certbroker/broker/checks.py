@@ -129,6 +129,10 @@ def observe(desk: Desk, skip: Collection[str] = ()) -> list[Line]:
             desk.store.clear_due("observe", row.subject)
         elif certificate.name not in skip:
             for finding in _observe(desk, certificate):
+                if finding.state is State.FAIL and any(
+                    desk.config.targets[a.target].heal for a in certificate.assignments
+                ):
+                    desk.store.set_due([DueRow("certificate", certificate.name, now)])  # the next run heals
                 if _remember(desk, finding):
                     lines.append(Line(finding.state, finding.name, finding.what))
     return lines

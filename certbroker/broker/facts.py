@@ -49,9 +49,19 @@ def gather(desk: Desk, certificate: Certificate, looked: Looked, *, look: bool, 
         )
     rows = desk.store.deployments(certificate.name)
     versions = {each.wanted.id: each.wanted for each in variants.values() if each.wanted}
-    strange = _strange(desk, certificate, versions, rows) if heal else None
+    healing = {a.target for a in certificate.assignments if heal or config.targets[a.target].heal}
+    strange = _strange(desk, certificate, versions, rows) if healing else None
     targets = {
-        assignment.target: _target(desk, certificate, assignment, variants, rows, looked, look=look, strange=strange)
+        assignment.target: _target(
+            desk,
+            certificate,
+            assignment,
+            variants,
+            rows,
+            looked,
+            look=look,
+            strange=strange if assignment.target in healing else None,
+        )
         for assignment in certificate.assignments
     }
     return Facts(
@@ -139,6 +149,7 @@ def _target(
         deployments=deployments,
         live=live,
         trouble=trouble,
+        heal=settings.heal,
         pin=pin,
     )
 

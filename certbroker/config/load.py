@@ -309,6 +309,7 @@ class _Reader:
                 ownership=parsed.ownership,
                 accept_untrusted=parsed.accept_untrusted,
                 on_failure=parsed.on_failure,
+                heal=parsed.heal,
                 line=self.lines.at(path),
                 lines=self.lines.below(path),
             )

@@ -109,6 +109,8 @@ class TargetSettings:
     accept_untrusted: bool = False
     on_failure: Literal["restore", "keep"] = "restore"
     """What becomes of a push that made an edge worse: the certificate before is put back, or all is left as it is."""
+    heal: bool = False
+    """What drifted there, by whomever, is put right by `renew` unasked; else it is only shown."""
     line: int | None = None
     lines: Mapping[str, int] = field(default_factory=dict)
     """Where each of its own options stands, by dotted path."""

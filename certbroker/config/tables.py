@@ -205,6 +205,9 @@ class TargetTable(Table):
         default="restore",
         description="a push that makes an edge worse: put back what was served, or keep what is there",
     )
+    heal: bool = Field(
+        default=False, description="renew puts right what drifted, even what a person put there; else it is only shown"
+    )
 
 
 class Subset(Table):

@@ -79,6 +79,41 @@ def test_somebody_clicked_it_is_shown_and_overwritten_only_when_asked(place: Tow
     place.run("renew")
 
 
+def test_a_target_that_is_to_heal_is_healed_by_renew_unasked(place: Town) -> None:
+    place.edit("[target.fastly]\n", "[target.fastly]\nheal = true\n")
+    place.run("renew")
+    somebody_clicks(place, "example.com")
+    place.later(hours=7)
+    place.run("renew")
+    assert serves(place, 1, "fastly")
+    assert place.orders == 1
+    writes = place.pushes()
+    place.later(hours=7)
+    place.run("renew")
+    assert place.pushes() == writes, "there was nothing to heal any more"
+
+
+def test_what_only_an_edge_shows_is_healed_by_the_run_after_it_was_seen(place: Town) -> None:
+    place.edit("[target.fastly]\n", "[target.fastly]\nheal = true\n")
+    place.run("renew")
+    edge = place.house.edges[FASTLY_EDGE].listeners[0]
+    edge.show(*place.ca.issue_directly(*NAMES))
+    place.later(hours=7)
+    place.run("renew", ends=1)
+    edge.show_what_is_served()
+    place.later(hours=1)
+    ran = place.run("renew")
+    assert "5 of 5 edges serve v1" in ran.out
+
+
+def test_a_target_that_is_to_heal_still_asks_before_it_takes_over_at_first(place: Town) -> None:
+    place.edit("[target.fastly]\n", "[target.fastly]\nheal = true\n")
+    chain, key = place.ca.issue_directly(*NAMES)
+    place.platform("fastly").add_foreign(chain, key, name="by hand", activate=list(NAMES))
+    place.platform("fastly").on_change()
+    assert "is not ours" in place.run("renew", ends=3).err
+
+
 def test_files_that_somebody_removed_come_back(place: Town) -> None:
     place.run("renew")
     chain = place.folder / "served" / "main" / "fullchain.pem"
