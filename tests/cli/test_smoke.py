@@ -57,7 +57,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
         house.write(folder)
         environ = {"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONWARNINGS": "error", **house.secrets}
         program = Program(folder, environ)
-        for first in (["init"], ["renew"]):
+        for first in (["init"], ["renew"], ["export", "--all", "taken"]):
             done = program(*first)
             assert done.returncode == 0, done.stdout + done.stderr
         yield program
@@ -88,7 +88,7 @@ ANSWERS = [
     "account deactivate sandbox --yes",
     "export main",
     "export --all exported",
-    "import main exported/main",
+    "import main taken/main",
     "backup backup.db",
     "vault check",
     "vault rotate",

@@ -298,3 +298,20 @@ def test_a_compromised_certificate_is_revoked_by_its_own_key_and_another_served(
         assert second.public_key() != first.public_key()
         assert pebble_of(desk).status(second.serial_number) == "Valid"
         desk.is_proven()
+
+
+def test_the_accounts_key_is_changed_and_orders_go_on(tmp_path: Path) -> None:
+    """RFC 8555 section 7.3.5, and the end of an account (section 7.3.6)."""
+    with at_desk(tmp_path, environ={"PEBBLE_WFE_NONCEREJECT": "20"}) as desk:
+        desk.run("renew")
+        uri = desk.run("account", "show", "ca", "--json").json["accounts"][0]["uri"]
+        assert uri in desk.run("account", "rollover", "ca", "-m", "yearly").out
+        desk.clock = Ahead()
+        assert "1 ordered" in desk.run("issue", "main").out
+        desk.is_proven()
+        assert desk.run("account", "show", "ca", "--json").json["accounts"][0]["uri"] == uri
+
+        desk.run("account", "deactivate", "ca", "--yes")
+        desk.clock = Ahead(timedelta(hours=1))
+        assert "1 ordered" in desk.run("issue", "main").out
+        assert desk.run("account", "show", "ca", "--json").json["accounts"][0]["uri"] != uri
