@@ -13,7 +13,9 @@ from pathlib import Path
 import click
 import pytest
 
+from certbroker import keys
 from certbroker.cli.app import app
+from certbroker.model import KeyType
 from certbroker.testkit.simulator import Fault, Request, Response, Simulator
 from certbroker.vault import Vault
 from tests.scenarios.canary import Traces, Watch, traces_of_key, traces_of_number, traces_of_token, watching
@@ -278,6 +280,13 @@ def test_every_command_gives_nothing_away(place: Town) -> None:
         talk.run("revoke", "hooked", "--reason", "superseded", "--yes", "-m", "to see what it says")
         before = (place.folder / "vault.key").read_text()
         talk.run("vault", "rotate", ends=0)
+        brought = keys.generate(KeyType.P256).reveal()
+        (place.folder / "exported" / "account.key").write_text(brought)
+        talk.run("account", "show", "--json")
+        talk.run("account", "rollover", "sandbox", ends=0)
+        talk.run("account", "deactivate", "sandbox", "--yes", ends=0)
+        talk.run("account", "import", "sandbox", "exported/account.key", ends=2)  # the CA does not know it
+        talk.run("account", "make", "sandbox", ends=0)
         talk.run("demo")
         talk.run("sandbox", "--seconds", "0.2", "--folder", "exported/sandbox", ends=0)
         assert talk.spoken == commands()
@@ -285,6 +294,7 @@ def test_every_command_gives_nothing_away(place: Town) -> None:
         env = (place.folder / "exported" / "sandbox" / "sandbox.env").read_text()
         tokens += [("a token of the sandbox", line.split("'")[1]) for line in env.splitlines()]
         judge(place, watch, tokens)
+        assert watch.leaks(traces_of_key(brought, "the key of the account that was brought along")) == []
 
 
 def _imports(place: Town) -> Iterator[list[str]]:
