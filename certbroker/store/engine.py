@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, Executable, Row, Table, create_engine, event, make_url
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
@@ -218,7 +217,7 @@ class Database:
 
 def ensure(connection: Connection, table: Table, row: Mapping[str, Any]) -> None:
     """Insert it unless the primary key is taken."""
-    connection.execute(_insert(connection)(table).values(**row).on_conflict_do_nothing())
+    connection.execute(inserting(connection.dialect.name)(table).values(**row).on_conflict_do_nothing())
 
 
 def upsert(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -230,13 +229,19 @@ def upsert(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any
         return
     key = [column.name for column in table.primary_key]
     last = {tuple(row[name] for name in key): dict(row) for row in rows}
-    statement = _insert(connection)(table)
+    statement = inserting(connection.dialect.name)(table)
     changing = {name: statement.excluded[name] for name in rows[0] if name not in key}
     statement = statement.on_conflict_do_update(index_elements=key, set_=changing)
     # "returning" makes SQLAlchemy send a thousand rows a statement, not a statement a row.
     connection.execute(statement.returning(table.c[key[0]]), list(last.values())).all()
 
 
-def _insert(connection: Connection) -> Any:
-    """The dialect's own: "on conflict" is the same words in both, and in neither standard."""
-    return postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+def inserting(dialect: str) -> Any:
+    """The dialect's own `insert`: "on conflict" is the same words in both, and in neither standard. The other is not loaded."""
+    if dialect == "postgresql":
+        from sqlalchemy.dialects import postgresql
+
+        return postgresql.insert
+    from sqlalchemy.dialects import sqlite
+
+    return sqlite.insert

@@ -15,13 +15,13 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from sqlalchemy import ColumnElement, Float, literal, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
 from certbroker.errors import LeaseHeld, StoreError
 from certbroker.store import schema
+from certbroker.store.engine import inserting
 from certbroker.store.history import History
 from certbroker.store.rows import LeaseRow
 from certbroker.world import Clock
@@ -104,7 +104,7 @@ class Leases(History):
 
     def lease(self, name: str, holder: str, seconds: float = 120) -> Lease:
         """Take it, if nobody holds it or its holder let it expire. Raises LeaseHeld."""
-        insert = sqlite.insert if self.sqlite else postgresql.insert
+        insert = inserting("sqlite" if self.sqlite else "postgresql")
         taken = {"holder": holder, "fence": _table.c.fence + 1, "expires": _Moment(seconds)}
         statement = (
             insert(_table)
