@@ -39,5 +39,5 @@ def missed(case: Case, results: Sequence[Result]) -> Iterator[str]:
         bar = case.bars.get(result.client)
         if bar is not None and own.wall > bar * result.spent.wall:
             yield f"{case.words}: {own.wall / result.spent.wall:.2f} times {result.client}, at most {bar}"
-    if own.peak > 95:
-        yield f"{case.words}: {own.peak:.0f} MiB, at most 95"
+    if case.most_mb is not None and own.peak * 1.048576 > case.most_mb:
+        yield f"{case.words}: {own.peak * 1.048576:.0f} MB, at most {case.most_mb}"
