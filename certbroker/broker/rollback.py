@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Final
 
 from certbroker import events, policy
 from certbroker.broker.desk import Desk, nearest
@@ -17,7 +18,8 @@ from certbroker.model import Assignment, Certificate, Phase, Version
 from certbroker.plan import Selection, TargetFacts
 from certbroker.store import DeploymentRow, PinRow
 
-LEASE_SECONDS = 30.0
+LEASE_SECONDS: Final = 30.0
+"""For writing down what is to be served; the run that then pushes takes its own."""
 
 
 def rollback(
@@ -63,7 +65,8 @@ def lift(desk: Desk, name: str, *, targets: Sequence[str] = (), why: str | None 
     chosen = {each.target for each in _targets(certificate, targets)}
     pinned = [row for row in desk.store.pins(name) if row.target in chosen]
     if not pinned:
-        raise UsageError(f"{name} is not pinned{f' on {chr(44).join(sorted(targets))}' if targets else ''}")
+        where = f" on {', '.join(targets)}" if targets else ""
+        raise UsageError(f"{name} is not pinned{where}", hint=f"certbroker explain {name} tells what it serves")
     with running(desk, "rollback --lift", why) as run:
         take_in(desk)
         now = desk.world.clock.now()
