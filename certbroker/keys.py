@@ -18,7 +18,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtensionOID, NameOID
 
 from certbroker.errors import BadMaterial
-from certbroker.model import KeyType, Lifetime, covers, is_address
+from certbroker.model import KeyType, Lifetime
+from certbroker.names import covers, is_address
 from certbroker.secret import Secret
 
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey

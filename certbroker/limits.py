@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Final
 
-from certbroker.model import base_name
+from certbroker.names import base_name
 from certbroker.steps import Exemption, Hold, Order
 
 WEEK: Final = timedelta(days=7)

@@ -10,7 +10,8 @@ from certbroker.deploy.drift import Wanted, compare
 from certbroker.errors import ProviderError
 from certbroker.failover import Cause, PassedOver
 from certbroker.limits import concerns
-from certbroker.model import Assignment, Certificate, KeyType, Live, Phase, Version, Window, base_name
+from certbroker.model import Assignment, Certificate, KeyType, Live, Phase, Version, Window
+from certbroker.names import base_name
 from certbroker.plan import DeploymentFacts, Facts, OpenOrder, Pin, TargetFacts, VariantFacts
 from certbroker.policy import Wishes
 from certbroker.store import DeploymentRow, Variant

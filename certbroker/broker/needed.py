@@ -11,7 +11,8 @@ from certbroker.broker.report import State
 from certbroker.challenges import Means
 from certbroker.challenges.holders import holder_of
 from certbroker.errors import IssuanceError, NothingDone, ProviderError
-from certbroker.model import Certificate, Method, base_name, is_address
+from certbroker.model import Certificate, Method
+from certbroker.names import base_name, is_address
 
 Purpose = Literal["delegation", "permission", "caa"]
 

@@ -11,7 +11,8 @@ from certbroker import limits
 from certbroker.broker.desk import Desk
 from certbroker.errors import ProviderError
 from certbroker.limits import Ledger
-from certbroker.model import KeyType, base_name
+from certbroker.model import KeyType
+from certbroker.names import base_name
 from certbroker.plan import Hold, Order, Plan, held_back
 
 TOGETHER: Final = 8

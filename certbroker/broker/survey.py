@@ -12,7 +12,8 @@ from certbroker.challenges.holders import holder_of
 from certbroker.challenges.lookup import Lookup
 from certbroker.config import NetworkSettings
 from certbroker.errors import CertbrokerError
-from certbroker.model import Edge, base_name
+from certbroker.model import Edge
+from certbroker.names import base_name
 from certbroker.probe import Roots, Verdict
 from certbroker.world import World
 

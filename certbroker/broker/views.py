@@ -12,7 +12,8 @@ from certbroker.broker.report import PHASE_STATE, State, day, minute, readable, 
 from certbroker.config import Config
 from certbroker.errors import UsageError
 from certbroker.limits import concerns
-from certbroker.model import Certificate, KeyType, Phase, Version, base_name
+from certbroker.model import Certificate, KeyType, Phase, Version
+from certbroker.names import base_name
 from certbroker.plan import Facts, TargetFacts, VariantFacts, situation
 from certbroker.store import DeploymentRow, Store, Variant
 

@@ -32,7 +32,8 @@ from certbroker.challenges.several import as_they_come
 from certbroker.challenges.solver import ADOPTED, Solver, SolverContext, Spreads
 from certbroker.errors import CertbrokerError, NothingDone, RecordWanted
 from certbroker.events import Checked, Emit, ProofPublished, ProofRemoved
-from certbroker.model import NAME, Method, Record, base_name, is_address
+from certbroker.model import Method, Record
+from certbroker.names import NAME, base_name, is_address
 from certbroker.secret import Secret, SecretRef
 from certbroker.world import World
 

@@ -19,7 +19,8 @@ from dns.rdtypes.ANY.CAA import CAA
 from certbroker.challenges.dnssec import BrokenDnssec
 from certbroker.challenges.lookup import Lookup, shown
 from certbroker.errors import Unavailable
-from certbroker.model import Method, Record, base_name
+from certbroker.model import Method, Record
+from certbroker.names import base_name
 
 CRITICAL: Final = 128
 KNOWN: Final = frozenset({"issue", "issuewild", "iodef", "contactemail", "contactphone", "issuemail", "issuevmc"})

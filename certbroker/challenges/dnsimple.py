@@ -20,7 +20,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from certbroker.challenges.solver import ADOPTED, TTL, SolverContext, relative, safe_url, try_writing
 from certbroker.config import Puts
 from certbroker.errors import CredentialsRejected, Missing, Misunderstood, ProviderError, Rejected
-from certbroker.model import JsonObject, Standing, Traits, within
+from certbroker.model import JsonObject, Standing, Traits
+from certbroker.names import within
 from certbroker.secret import Secret, SecretRef
 from certbroker.session import Answer, Session
 

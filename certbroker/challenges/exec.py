@@ -31,7 +31,8 @@ from certbroker.challenges import child
 from certbroker.challenges.solver import SolverContext, try_writing
 from certbroker.config import Puts
 from certbroker.errors import Rejected
-from certbroker.model import Standing, within
+from certbroker.model import Standing
+from certbroker.names import within
 from certbroker.secret import Secret, SecretRef, expand
 
 CHALLENGE: Final = "_acme-challenge."

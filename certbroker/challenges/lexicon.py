@@ -27,7 +27,8 @@ from certbroker.challenges import child
 from certbroker.challenges.solver import TTL, SolverContext, try_writing
 from certbroker.config import Puts
 from certbroker.errors import CredentialsRejected, Missing, Misunderstood, ProviderError, Rejected, Unavailable
-from certbroker.model import Standing, within
+from certbroker.model import Standing
+from certbroker.names import within
 from certbroker.secret import SecretRef
 
 CALL_SECONDS: Final = 60.0

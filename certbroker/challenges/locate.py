@@ -16,7 +16,7 @@ from certbroker.challenges.lookup import Lookup
 from certbroker.challenges.records import Landing
 from certbroker.challenges.solver import Solver
 from certbroker.errors import NothingDone, ProviderError, Unavailable
-from certbroker.model import NAME, within
+from certbroker.names import NAME, within
 
 if TYPE_CHECKING:
     from certbroker.config import SolverSettings

@@ -30,7 +30,7 @@ from dns.rdatatype import RdataType
 
 from certbroker.challenges.dnssec import BrokenDnssec
 from certbroker.errors import NothingDone, Unavailable
-from certbroker.model import NAME
+from certbroker.names import NAME
 from certbroker.world import Clock, Network
 
 RECURSOR_SECONDS: Final = 2.0

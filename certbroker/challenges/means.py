@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Self
 
-from certbroker.model import Certificate, Method, Record, base_name
+from certbroker.model import Certificate, Method, Record
+from certbroker.names import base_name
 
 LABEL: Final = "_acme-challenge"
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Literal
 
-from certbroker.model import Record, base_name
+from certbroker.model import Record
+from certbroker.names import base_name
 
 LABEL: Final = "_validation-persist"
 WILDCARD: Final = "wildcard"

@@ -30,7 +30,8 @@ from certbroker.challenges.lookup import Server, said_by, split
 from certbroker.challenges.solver import TTL, SolverContext, relative, try_writing
 from certbroker.config import Puts
 from certbroker.errors import CredentialsRejected, Missing, ProviderError, Rejected, Unavailable
-from certbroker.model import Standing, within
+from certbroker.model import Standing
+from certbroker.names import within
 from certbroker.secret import SecretRef
 
 UPDATE_SECONDS: Final = 10.0

@@ -16,7 +16,8 @@ from certbroker.config.settings import IssuerSettings, TargetSettings
 from certbroker.config.split import parts
 from certbroker.config.tables import CertificateTable, DefaultsTable
 from certbroker.config.words import listed, nearest, quoted, unknown
-from certbroker.model import LABEL, Assignment, Certificate, KeyPolicy, KeyType, Method, Traits, is_address
+from certbroker.model import LABEL, Assignment, Certificate, KeyPolicy, KeyType, Method, Traits
+from certbroker.names import is_address
 
 EACH: Final = "{each}"
 DEFAULT_KEYS: Final = (KeyType.P256,)

@@ -8,7 +8,8 @@ from datetime import timedelta
 from typing import Final
 
 from certbroker.config.words import Refusal, quoted
-from certbroker.model import NAME, Edge, KeyPolicy
+from certbroker.model import Edge, KeyPolicy
+from certbroker.names import NAME
 
 _HOST: Final = re.compile(r"^(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*$")
 _DURATION: Final = re.compile(r"^(?:[0-9]{1,9}[smhd])+$")

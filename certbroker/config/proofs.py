@@ -9,7 +9,8 @@ from certbroker.config.problems import Problems
 from certbroker.config.settings import SolverSettings
 from certbroker.config.solvers import answering
 from certbroker.config.words import listed
-from certbroker.model import Method, base_name
+from certbroker.model import Method
+from certbroker.names import base_name
 
 LONGEST_NAME: Final = 253
 ACCOUNT_LABEL: Final = "_" + "x" * 16

@@ -9,7 +9,8 @@ from typing import Final
 
 from certbroker.config.issuers import GOOGLE, GOOGLE_TEST, LETSENCRYPT, LETSENCRYPT_STAGING, PRESETS
 from certbroker.config.settings import IssuerSettings
-from certbroker.model import Method, covers, is_address
+from certbroker.model import Method
+from certbroker.names import covers, is_address
 
 
 @dataclass(frozen=True, slots=True)

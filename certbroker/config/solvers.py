@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from certbroker.config.settings import SolverSettings
-from certbroker.model import within
+from certbroker.names import within
 
 
 def answering(name: str, solvers: Iterable[SolverSettings]) -> SolverSettings | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from certbroker.model import base_name
+from certbroker.names import base_name
 
 
 def parts(names: Sequence[str], most: int | None) -> list[tuple[str, ...]]:

@@ -21,7 +21,7 @@ from josepy.json_util import JSONObjectWithFields, field
 
 from certbroker.errors import IssuanceError
 from certbroker.issuer.problem import Problem, printable
-from certbroker.model import NAME, is_address
+from certbroker.names import NAME, is_address
 
 ORDER_STATUSES: Final = frozenset({"pending", "ready", "processing", "valid", "invalid"})
 AUTHORIZATION_STATUSES: Final = frozenset({"pending", "valid", "invalid", "deactivated", "expired", "revoked"})

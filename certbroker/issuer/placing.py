@@ -19,7 +19,8 @@ from certbroker.issuer.order import Work, explained, unfinished
 from certbroker.issuer.problem import PREFIX
 from certbroker.issuer.request import OrderRequest
 from certbroker.keys import generate, key_id, leaf_facts, load_key, read_chain
-from certbroker.model import Method, base_name, is_address
+from certbroker.model import Method
+from certbroker.names import base_name, is_address
 from certbroker.secret import Secret
 from certbroker.steps import Exemption
 from certbroker.store import NewOrderRow, OrderRow

@@ -13,7 +13,8 @@ from certbroker.issuer.messages import Authorization, EmptyAnswer
 from certbroker.issuer.order import Proof, Work, explained, proof, unfinished
 from certbroker.issuer.request import Refusal
 from certbroker.issuer.waiting import Pace
-from certbroker.model import Method, base_name
+from certbroker.model import Method
+from certbroker.names import base_name
 
 SPREAD_SECONDS: Final = 300.0
 """How long our records may take until every nameserver of the zone has them."""

@@ -16,7 +16,8 @@ from typing import Final
 from cryptography import x509
 
 from certbroker import keys
-from certbroker.model import Edge, is_address, probe_name
+from certbroker.model import Edge
+from certbroker.names import is_address, probe_name
 from certbroker.probe.handshake import Heard, Place, join, shake_hands, split, words
 from certbroker.probe.trust import Roots, judge_certificates
 from certbroker.world import Clock, Network

@@ -17,7 +17,7 @@ from cryptography.x509 import verification
 
 from certbroker import keys
 from certbroker.errors import BadMaterial
-from certbroker.model import covers, is_address, probe_name
+from certbroker.names import covers, is_address, probe_name
 
 SYSTEM_BUNDLES: Final = (
     "/etc/ssl/certs/ca-certificates.crt",  # Debian, Alpine, Arch

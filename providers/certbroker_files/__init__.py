@@ -37,8 +37,8 @@ from certbroker.model import (
     Restorable,
     Standing,
     Traits,
-    covers,
 )
+from certbroker.names import covers
 from certbroker.provider import Context
 from certbroker.secret import Secret
 from certbroker_files import reload

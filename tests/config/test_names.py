@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from certbroker.config.names import address, dns_name, duration, edge, subject
 from certbroker.config.words import Refusal, looks_secret, quoted
 from certbroker.errors import UsageError
-from certbroker.model import NAME, Edge, covers, is_address
+from certbroker.model import Edge
+from certbroker.names import NAME, covers, is_address
 
 LONG = ".".join(["a" * 60] * 5) + ".example"
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from certbroker.config.split import parts
-from certbroker.model import base_name
+from certbroker.names import base_name
 
 labels = st.integers(0, 40).map(lambda number: f"n{number}.example")
 names = st.lists(labels | labels.map("*.{}".format), min_size=1, max_size=60, unique=True)

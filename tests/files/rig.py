@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from certbroker import keys
-from certbroker.model import covers
+from certbroker.names import covers
 from certbroker.secret import Secret
 from certbroker.testkit.bundles import make_bundle
 from certbroker.testkit.line import Gate

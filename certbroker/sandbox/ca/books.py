@@ -13,7 +13,7 @@ from josepy.json_util import encode_b64jose
 from josepy.jwk import JWK
 
 from certbroker import keys
-from certbroker.model import base_name, is_address
+from certbroker.names import base_name, is_address
 from certbroker.sandbox.ca.authority import Authority, Profile, authority_key_id, to_pem
 from certbroker.sandbox.ca.badday import BadDays
 from certbroker.sandbox.ca.problem import Problem

@@ -16,7 +16,7 @@ from josepy.json_util import decode_b64jose
 
 from certbroker import keys
 from certbroker.errors import BadMaterial
-from certbroker.model import NAME, is_address
+from certbroker.names import NAME, is_address
 from certbroker.sandbox.ca import proving, renewal
 from certbroker.sandbox.ca.authority import Profile, PublicKey
 from certbroker.sandbox.ca.books import Authorization, Books, Call, Issued, Order, moment
