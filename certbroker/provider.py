@@ -10,12 +10,12 @@ wants come back as `Waiting`. No key and no token goes into an error, a name or 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self, runtime_checkable
 
-from certbroker.model import Assignment, Bundle, Edge, Keep, Live, Outcome, Standing, Traits
+from certbroker.model import Assignment, Bundle, Edge, Keep, Live, Outcome, Record, Standing, Traits
 from certbroker.secret import Secret, SecretRef
 
 if TYPE_CHECKING:
@@ -119,4 +119,34 @@ class ChecksCredentials(Protocol):
 
     def check(self, *, write: bool = False) -> Standing:
         """Raises CredentialsRejected, Missing or Unavailable."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ManagedFacts:
+    """What a platform says of the certificate that it gets and renews by itself, with its own key, for one name.
+
+    What it does not tell is None or empty: silence is not evidence.
+    """
+
+    state: Literal["none", "pending", "issued"]
+    """Not asked for; asked for and waiting for its proof; there (whether it is served is another matter)."""
+    reference: str = ""
+    """The platform's own id of it."""
+    ends: datetime | None = None
+    """When the one that is there ends (UTC)."""
+    challenge: Record | None = None
+    """The CNAME at `_acme-challenge` by which the platform proves the name, at the first time and at each renewal."""
+    routing: tuple[Record, ...] = ()
+    """Pointing the name at the platform by any one of these proves it as well."""
+    ownership: Record | None = None
+    """The TXT that proves the name to the platform for a certificate that is uploaded; it needs no `_acme-challenge`."""
+
+
+@runtime_checkable
+class TellsManaged(Protocol):
+    """A provider whose platform can get certificates by itself, and tells what it has and what it wants in DNS."""
+
+    def managed(self, names: Sequence[str]) -> Mapping[str, ManagedFacts]:
+        """Per name; one that the platform does not know is left out. Changes nothing; raises ProviderErrors alone."""
         ...

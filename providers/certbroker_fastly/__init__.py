@@ -8,7 +8,7 @@ disputed, and every version of ours has its own key. Nothing is deleted before s
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from ipaddress import ip_address
 from typing import ClassVar, Final, Self
@@ -33,8 +33,9 @@ from certbroker.model import (
     Traits,
     Version,
 )
-from certbroker.provider import Context
+from certbroker.provider import Context, ManagedFacts
 from certbroker.secret import SecretRef
+from certbroker_fastly import managed as managing
 from certbroker_fastly.account import Account
 from certbroker_fastly.api import SERVICE, Activation, Certificate, FastlyApi, Key
 from certbroker_fastly.material import blob, public_key_sha1
@@ -348,6 +349,11 @@ class FastlyProvider:
         worldwide = [each for each in addresses if each.region == "global"]
         names = [each for each in records if each.type == "CNAME"]
         return tuple(Edge(each.value) for each in worldwide or addresses or names)
+
+    def managed(self, names: Sequence[str]) -> Mapping[str, ManagedFacts]:
+        """Two names of one subscription are two calls."""
+        with Hinted():
+            return managing.facts(self._api, names)
 
     def check(self, *, write: bool = False) -> Standing:
         """Reads what a push reads. `write`: uploads a key without a key, which only a token that may write is told is wrong."""

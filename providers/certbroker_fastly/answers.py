@@ -8,6 +8,8 @@ from datetime import datetime
 from typing import Any, Final
 from urllib.parse import urlencode
 
+from cryptography import x509
+
 from certbroker.testkit.simulator import Request, Response
 from certbroker_fastly.estate import Activation, Certificate, Configuration, Estate, Key, Mutual, Subscription
 from certbroker_fastly.quirks import Quirks
@@ -237,6 +239,59 @@ def subscription_row(subscription: Subscription) -> Row:
             "tls_configuration": _one("tls_configuration", subscription.configuration),
         },
     }
+
+
+def subscription_included(subscription: Subscription, estate: Estate, wanted: Sequence[str]) -> list[Row]:
+    """What the caller asked to have beside the row; the certificate is the one place where a managed one is shown."""
+    rows = []
+    if "tls_authorizations" in wanted:
+        rows.append(_authorization_row(subscription, estate))
+    if "tls_certificates" in wanted and subscription.certificate:
+        rows.append(_managed_certificate_row(subscription))
+    return rows
+
+
+def _authorization_row(subscription: Subscription, estate: Estate) -> Row:
+    """The ways to prove the first domain: by the label, or by pointing the name at the configuration."""
+    domain = subscription.domains[0]
+    records = estate.configurations[subscription.configuration].records
+    ways = [("managed-dns", "CNAME", f"_acme-challenge.{domain.removeprefix('*.')}", [subscription.validation])]
+    if not domain.startswith("*."):
+        for kind in ("CNAME", "A"):
+            values = [value for each, value, _ in records if each == kind]
+            ways += [(f"managed-http-{kind.lower()}", kind, domain, values)] if values else []
+    return {
+        "id": subscription.authorization,
+        "type": "tls_authorization",
+        "attributes": {
+            "challenges": [
+                {"type": way, "record_type": kind, "record_name": name, "values": values}
+                for way, kind, name, values in ways
+            ],
+            "created_at": when(subscription.created),
+            "state": "passed" if subscription.certificate else "pending",
+            "updated_at": when(subscription.created),
+            "warnings": None,
+        },
+        "relationships": {
+            "tls_domain": _one("tls_domain", domain),
+            "globalsign_email_challenge": {"data": None},
+            "self_managed_http_challenge": {"data": None},
+        },
+    }
+
+
+def _managed_certificate_row(subscription: Subscription) -> Row:
+    attributes: Row = {"created_at": when(subscription.created), "name": ", ".join(subscription.domains)}
+    if subscription.pair:
+        leaf = x509.load_pem_x509_certificates(subscription.pair[0].encode())[0]
+        attributes |= {
+            "issuer": common_name(leaf.issuer),
+            "not_after": when(leaf.not_valid_after_utc),
+            "not_before": when(leaf.not_valid_before_utc),
+            "serial_number": str(leaf.serial_number),
+        }
+    return {"id": subscription.certificate, "type": "tls_certificate", "attributes": attributes}
 
 
 def _one(kind: str, identity: str | None) -> Mapping[str, Any]:

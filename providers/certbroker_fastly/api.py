@@ -89,6 +89,30 @@ class Domain:
 
 
 @dataclass(frozen=True, slots=True)
+class Proof:
+    """One way in which Fastly proves a domain of a subscription: a record that says one of `values`.
+
+    `kind` is "managed-dns", "managed-http-cname" or "managed-http-a".
+    """
+
+    kind: str
+    type: str
+    name: str
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """A certificate that Fastly manages. `issued`: it is there; `ends`: of the one that is there."""
+
+    id: str
+    domains: tuple[str, ...]
+    issued: bool
+    ends: datetime | None
+    proofs: tuple[Proof, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Token:
     """What Fastly says of the token itself."""
 
@@ -181,11 +205,9 @@ class FastlyApi:
         path = f"/tls/configurations/{_part(configuration)}"
         answer = self._session.call("GET", path, query=[("include", "dns_records")], headers=_READ).object()
         _data(answer)
-        included = answer.get("included")
-        rows = [row for row in included if isinstance(row, dict)] if isinstance(included, list) else []
         return tuple(
             DnsRecord(_text(row, "record_type").upper(), _id(row), _text(row, "region"))
-            for row in rows
+            for row in _included(answer)
             if row.get("type") == "dns_record"
         )
 
@@ -193,6 +215,14 @@ class FastlyApi:
         """The names of one certificate, a managed one too, and perhaps others: the filter may be ignored."""
         rows = self._list("/tls/domains", [("filter[tls_certificates.id]", certificate)])
         return tuple(Domain(_id(row), _related(row, "tls_subscriptions")) for row in rows)
+
+    def subscriptions(self, domain: str) -> tuple[Subscription, ...]:
+        """Those of one domain, with how it is proven. A filter that Fastly does not know is ignored: looked over here."""
+        query = [("filter[tls_domains.id]", domain), ("include", "tls_authorizations,tls_certificates")]
+        included: dict[tuple[str, str], Row] = {}
+        rows = self._list("/tls/subscriptions", query, included)
+        found = [_subscription(row, domain, included) for row in rows]
+        return tuple(each for each in found if domain in each.domains)
 
     def read_keys(self) -> None:
         """The shortest read that needs the TLS permission."""
@@ -212,7 +242,10 @@ class FastlyApi:
 
     # ---- HTTP ------------------------------------------------------------------------------------------------------
 
-    def _list(self, path: str, query: Sequence[tuple[str, str]] = ()) -> list[Row]:
+    def _list(
+        self, path: str, query: Sequence[tuple[str, str]] = (), included: dict[tuple[str, str], Row] | None = None
+    ) -> list[Row]:
+        """`included`: takes what the answers hold besides, by type and id."""
         found: dict[str, Row] = {}
         number = 1
         while True:
@@ -221,6 +254,8 @@ class FastlyApi:
             rows = _rows(answer)
             fresh = [row for row in rows if _id(row) not in found]
             found.update((_id(row), row) for row in rows)
+            if included is not None:
+                included.update(((str(row.get("type")), _id(row)), row) for row in _included(answer))
             meta = answer.get("meta")
             pages = meta.get("total_pages") if isinstance(meta, dict) else None
             if not fresh or (isinstance(pages, int) and number >= pages):
@@ -277,6 +312,45 @@ def _activation(row: Row) -> Activation:
         domain=found["tls_domain"][0],
         mutual=None if mutual is None else "".join(mutual[:1]),
     )
+
+
+def _subscription(row: Row, domain: str, included: Mapping[tuple[str, str], Row]) -> Subscription:
+    """With the ways in which `domain` is proven."""
+    proofs = [
+        proof
+        for each in _related(row, "tls_authorizations")
+        if (authorization := included.get(("tls_authorization", each)))
+        and domain in (_related(authorization, "tls_domain") or (domain,))
+        for proof in _proofs(authorization)
+    ]
+    certificates = _related(row, "tls_certificates")
+    ends = [_time(_attributes(included.get(("tls_certificate", each), {})).get("not_after")) for each in certificates]
+    return Subscription(
+        id=_id(row),
+        domains=_related(row, "tls_domains"),
+        issued=bool(certificates) or _text(row, "state") == "issued",
+        ends=max(filter(None, ends), default=None),
+        proofs=tuple(proofs),
+    )
+
+
+def _proofs(authorization: Row) -> list[Proof]:
+    challenges = _attributes(authorization).get("challenges")
+    return [
+        Proof(
+            str(each.get("type", "")),
+            str(each.get("record_type", "")).upper(),
+            str(each.get("record_name", "")).lower().rstrip("."),
+            tuple(value.rstrip(".") for value in each["values"] if isinstance(value, str)),
+        )
+        for each in (challenges if isinstance(challenges, list) else [])
+        if isinstance(each, dict) and isinstance(each.get("values"), list)
+    ]
+
+
+def _included(answer: Mapping[str, Any]) -> list[Row]:
+    included = answer.get("included")
+    return [row for row in included if isinstance(row, dict)] if isinstance(included, list) else []
 
 
 def _rows(answer: Mapping[str, Any]) -> list[Row]:

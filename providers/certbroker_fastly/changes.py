@@ -280,7 +280,8 @@ class Changes:
                 configuration = _related(body).get("tls_configuration") or self.estate.default().id
                 made = Subscription(self.new_id(), (domain,), configuration, self.now, self.new_id())
                 self.estate.subscriptions[made.id] = made
-                return said(201, {"data": answers.subscription_row(made)})
+                included = answers.subscription_included(made, self.estate, ("tls_authorizations",))
+                return said(201, {"data": answers.subscription_row(made), "included": included})
             case "DELETE", [identity]:
                 gone = row(self.estate.subscriptions, identity, "subscription")
                 del self.estate.subscriptions[identity]

@@ -5,6 +5,7 @@ Rows are frozen and replaced, so that a copy of the tables is what a listing tha
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -106,6 +107,11 @@ class Subscription:
     authorization: str
     certificate: str | None = None
     pair: Pair | None = field(default=None, repr=False)
+
+    @property
+    def validation(self) -> str:
+        """Where its `_acme-challenge` CNAME has to lead."""
+        return f"{hashlib.sha256(self.authorization.encode()).hexdigest()[:17]}.fastly-validations.com"
 
 
 @dataclass(slots=True)

@@ -61,7 +61,10 @@ class Reads:
                 return said(200, {"data": answers.mutual_row(mutual, estate)})
             case "subscriptions":
                 subscription = row(estate.subscriptions, identity, "subscription")
-                return said(200, {"data": answers.subscription_row(subscription)})
+                value = {"data": answers.subscription_row(subscription)}
+                if wanted := _included(request):
+                    value["included"] = answers.subscription_included(subscription, estate, wanted)
+                return said(200, value)
         return no_route()
 
     def _filter(self, request: Request, name: str, operator: str = "") -> str | None:
@@ -150,8 +153,12 @@ class Reads:
         return listing(request, rows, None, links=True)
 
     def _subscriptions(self, request: Request) -> Response:
-        rows = [answers.subscription_row(each) for each in self.shown.subscriptions.values()]
-        return listing(request, rows, None, links=True)
+        domain = self._filter(request, "tls_domains.id")
+        found = _if(list(self.shown.subscriptions.values()), domain, lambda s, v: v in s.domains)
+        wanted = _included(request)
+        included = [row for each in found for row in answers.subscription_included(each, self.shown, wanted)]
+        rows = [answers.subscription_row(each) for each in found]
+        return listing(request, rows, included if wanted else None, links=True)
 
 
 _LISTINGS: dict[str, Callable[[Reads, Request], Response]] = {

@@ -7,7 +7,7 @@ too often. Only a certificate that waits for its proof, and that this run or the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, Final, Self
 from urllib.parse import urlsplit
 
@@ -31,7 +31,7 @@ from certbroker.model import (
     Traits,
     Waiting,
 )
-from certbroker.provider import Context
+from certbroker.provider import Context, ManagedFacts
 from certbroker.secret import SecretRef
 from certbroker_fly.api import SERVICE, Entry, FlyApi, Hostname, Token, authorization
 
@@ -150,6 +150,11 @@ class FlyProvider:
         if not self._addresses:
             self._addresses = self._public_addresses(assignment)
         return tuple(Edge(address) for address in self._addresses)
+
+    def managed(self, names: Sequence[str]) -> Mapping[str, ManagedFacts]:
+        """One call a name, as `inspect`."""
+        found = {name: self._look(name) for name in names}
+        return {name: _managed(hostname) for name, hostname in found.items() if hostname}
 
     def check(self, *, write: bool = False) -> Standing:
         """What the token is, and that it lists this app's certificates. `write` adds nothing: Fly has no harmless write.
@@ -282,7 +287,7 @@ def _concerns_one_name(error: ProviderError) -> bool:
 def _outcome(hostname: Hostname) -> Outcome:
     if not hostname.custom:
         raise Misunderstood(f"{SERVICE} took the certificate of {hostname.name} but does not list it")
-    return Done() if hostname.custom.active else Waiting(_records(hostname))
+    return Done() if hostname.custom.active else Waiting(_ownership(hostname))
 
 
 def _live(hostname: Hostname) -> Live | None:
@@ -290,7 +295,7 @@ def _live(hostname: Hostname) -> Live | None:
     managed = hostname.managed if hostname.managed and hostname.managed.active else None
     if hostname.custom is None:
         return _as_live(managed, Owner.MANAGED, Restorable.MANAGED) if managed else None
-    pending = () if hostname.custom.active else _records(hostname)
+    pending = () if hostname.custom.active else _ownership(hostname)
     restorable = Restorable.MANAGED if managed else Restorable.NO
     return _as_live(hostname.custom, Owner.UNKNOWN, restorable, pending)
 
@@ -299,12 +304,29 @@ def _as_live(entry: Entry, owner: Owner, restorable: Restorable, pending: tuple[
     return Live(owner, restorable, reference=entry.source, issued_by=entry.issuer, ends=entry.ends, pending=pending)
 
 
-def _records(hostname: Hostname) -> tuple[Record, ...]:
+def _ownership(hostname: Hostname) -> tuple[Record, ...]:
     """The record that proves the name to Fly. The organisation's value comes first: it serves a second app too."""
     proof = hostname.ownership
     if proof is None:
         return ()
     return (Record(proof.name, "TXT", tuple(value for value in (proof.org, proof.app) if value), separator=";"),)
+
+
+def _managed(hostname: Hostname) -> ManagedFacts:
+    """A wildcard cannot be proven by where it points."""
+    entry, wanted = hostname.managed, hostname.challenge
+    issued = entry is not None and entry.active
+    kinds = [("AAAA" if ":" in address else "A", address) for address in hostname.addresses]
+    kinds += [("CNAME", f"{hostname.cname}.")] if hostname.cname else []
+    return ManagedFacts(
+        state="issued" if issued else "pending" if hostname.requested or entry else "none",
+        ends=entry.ends if entry else None,
+        challenge=Record(wanted.name, "CNAME", (f"{wanted.target}.",)) if wanted else None,
+        routing=()
+        if hostname.name.startswith("*.")
+        else tuple(Record(hostname.name, kind, (value,)) for kind, value in kinds),
+        ownership=next(iter(_ownership(hostname)), None),
+    )
 
 
 def _with_hint(error: Rejected, name: str) -> Rejected:

@@ -50,6 +50,14 @@ class Ownership:
 
 
 @dataclass(frozen=True, slots=True)
+class Challenge:
+    """The CNAME by which Fly proves a hostname for its own certificates."""
+
+    name: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
 class Hostname:
     """Fly's CertificateDetail, as far as it can be relied on."""
 
@@ -59,6 +67,11 @@ class Hostname:
     ownership: Ownership | None
     addresses: tuple[str, ...]
     """The app's public addresses, v4 first, as the DNS requirements name them."""
+    requested: bool = False
+    """Fly was asked to get one by itself."""
+    challenge: Challenge | None = None
+    cname: str = ""
+    """Where the hostname may point instead of at the addresses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,12 +175,17 @@ def _hostname(value: Mapping[str, Any]) -> Hostname:
     needs = _object(value, "dns_requirements")
     proof = _object(needs, "ownership")
     ownership = Ownership(_text(proof, "name").rstrip("."), _text(proof, "org_value"), _text(proof, "app_value"))
+    wanted = _object(needs, "acme_challenge")
+    challenge = Challenge(_text(wanted, "name").rstrip("."), _text(wanted, "target").rstrip("."))
     return Hostname(
         name=name,
         custom=next((entry for entry in entries if entry.source == "custom"), None),
         managed=next((entry for entry in entries if entry.source == "fly"), None),
         ownership=ownership if ownership.name and (ownership.org or ownership.app) else None,
         addresses=_public(item for item in (*_list(needs, "a"), *_list(needs, "aaaa"))),
+        requested=value.get("acme_requested") is True,
+        challenge=challenge if challenge.name and challenge.target else None,
+        cname=_text(needs, "cname").rstrip("."),
     )
 
 
