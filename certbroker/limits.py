@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Final
 
 from certbroker.names import base_name
+from certbroker.pacing import Rate
 from certbroker.steps import Exemption, Hold, Order
 
 WEEK: Final = timedelta(days=7)
@@ -98,6 +99,41 @@ LETSENCRYPT_STAGING: Final = Published(
 
 BY_NAME: Final[Mapping[str, Published]] = {"letsencrypt": LETSENCRYPT, "letsencrypt-staging": LETSENCRYPT_STAGING}
 """What `limits` in an issuer's table may say, besides "none"."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """How many requests a CA takes of one address, by what they are for (Let's Encrypt, docs/rate-limits, "overall requests").
+
+    No account has others: whoever is faster is answered 503.
+    """
+
+    directory: Rate
+    new_nonce: Rate
+    new_account: Rate
+    new_order: Rate
+    revoke: Rate
+    renewal_info: Rate
+    others: Rate
+    """Orders, authorizations, challenges, certificates, accounts."""
+
+
+LETSENCRYPT_RATES: Final = Rates(
+    directory=Rate(40, 40),
+    new_nonce=Rate(20, 10),
+    new_account=Rate(5, 15),
+    new_order=Rate(300, 200),
+    revoke=Rate(10, 100),
+    renewal_info=Rate(1000, 100),
+    others=Rate(250, 125),
+)
+LETSENCRYPT_STAGING_RATES: Final = replace(LETSENCRYPT_RATES, new_order=Rate(20, 40), others=Rate(20, 20))
+
+RATES_BY_NAME: Final[Mapping[str, Rates]] = {
+    "letsencrypt": LETSENCRYPT_RATES,
+    "letsencrypt-staging": LETSENCRYPT_STAGING_RATES,
+}
+"""Under the same names."""
 
 
 @dataclass(frozen=True, slots=True)

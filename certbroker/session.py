@@ -29,6 +29,7 @@ from certbroker.errors import (
     Unavailable,
     UsageError,
 )
+from certbroker.pacing import Pacer
 from certbroker.secret import Secret, without_key
 from certbroker.world import Clock, Network
 
@@ -77,24 +78,6 @@ class Transport(HTTPAdapter):
         )
 
 
-class Pace:
-    """At most `per_second` calls a second, `burst` at once (a token bucket). Shared by the threads of one target."""
-
-    def __init__(self, clock: Clock, per_second: float, burst: int) -> None:
-        self._clock = clock
-        self._gap = 1.0 / per_second
-        self._allowance = self._gap * (max(burst, 1) - 1)
-        self._next = clock.monotonic() - self._allowance  # the bucket is full at first
-        self._lock = threading.Lock()
-
-    def delay(self) -> float:
-        """Take a place in the row; returns the seconds to wait before using it."""
-        with self._lock:
-            now = self._clock.monotonic()
-            self._next = max(self._next, now - self._allowance) + self._gap
-            return max(0.0, self._next - self._gap - now)
-
-
 @dataclass(frozen=True, slots=True)
 class Answer:
     """One HTTP answer, whole. `headers` ignores case."""
@@ -137,7 +120,7 @@ class Answer:
 
 @dataclass
 class Session:
-    """One service, one credential, one pace. Thread-safe.
+    """One service, one credential, one row of turns. Thread-safe.
 
     Args:
         service: how the service is called in messages, e.g. "Fastly".
@@ -152,7 +135,7 @@ class Session:
     transport: BaseAdapter
     clock: Clock
     deadline: float
-    pace: Pace
+    pacer: Pacer
     authorize: Callable[[], Mapping[str, Secret]] = field(default=dict)
     verify: bool | str = True
     _credentials: Mapping[str, Secret] | None = field(default=None, init=False, repr=False)
@@ -185,7 +168,6 @@ class Session:
             CredentialsRejected: 401, 402, 403, 412. Missing: 404. Unavailable: 408, 425, 429, 5xx, network, deadline.
             Rejected: any other 4xx. Misunderstood: a redirect or an informational answer.
         """
-        self._wait_for_place()
         url = self.base + path + (f"?{urlencode(query)}" if query else "")
         sent = {"User-Agent": USER_AGENT, "Accept": "application/json", **(headers or {})}
         data = None
@@ -193,7 +175,10 @@ class Session:
             sent.setdefault("Content-Type", "application/json")
             data = jsonlib.dumps(json).encode()
         sent.update({name: value.reveal() for name, value in self._authorization().items()})
+        waited = self.pacer.wait(self.deadline)
         left = self.deadline - self.clock.monotonic()
+        if not waited or left <= 0:
+            raise Unavailable(f"no time left to ask {self.service}", hint="the next run goes on from here")
         try:
             response = self._http.request(
                 method,
@@ -234,13 +219,6 @@ class Session:
                         f"no credentials for {self.service}: {error.what}", hint=error.hint
                     ) from None
             return self._credentials
-
-    def _wait_for_place(self) -> None:
-        wait = self.pace.delay()
-        if self.clock.monotonic() + wait >= self.deadline:
-            raise Unavailable(f"no time left to ask {self.service}", hint="the next run goes on from here")
-        if wait:
-            self.clock.sleep(wait)
 
     def _error(self, method: str, path: str, answer: Answer, sent: bytes) -> ProviderError:
         told = without_key(answer.explanation(), sent.decode())

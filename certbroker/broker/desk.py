@@ -12,7 +12,8 @@ from certbroker.config import Config, IssuerSettings, default_vault, rehearsal
 from certbroker.deploy import Saga, Target, open_target
 from certbroker.errors import UsageError
 from certbroker.events import Emit
-from certbroker.issuer import Issuer
+from certbroker.issuer import CaPace, Issuer
+from certbroker.limits import Rates
 from certbroker.model import Certificate, Method, Version
 from certbroker.secret import Secret, SecretRef
 from certbroker.store import Store
@@ -40,6 +41,7 @@ class Desk:
         self._secrets: dict[SecretRef, Secret] = {}
         self._targets: dict[str, Target] = {}
         self._issuers: dict[str, Issuer] = {}
+        self._paces: dict[tuple[str, Rates], CaPace] = {}
         self._vault: Vault | None = None
         self._challenges: Challenges | None = None
 
@@ -145,7 +147,18 @@ class Desk:
             emit=self.emit,
             deadline=self.deadline,
             every=self.config.every,
+            pace=self._pace(settings),
         )
+
+    def _pace(self, settings: IssuerSettings) -> CaPace | None:
+        """One a CA: it counts what comes from our address, whichever of our accounts asks."""
+        if settings.rates is None:
+            return None
+        with self._lock:
+            place = settings.directory, settings.rates
+            if place not in self._paces:
+                self._paces[place] = CaPace(self.world.clock, settings.rates, settings.directory)
+            return self._paces[place]
 
     def open_key(self, version: Version) -> Secret:
         """The private key of a version. Raises VaultError."""

@@ -127,7 +127,8 @@ class Opened:
     def _session(
         self, *, service: str, base: str, authorize: Callable[[], Mapping[str, Secret]], traits: Traits
     ) -> Session:
-        from certbroker.session import Pace, Session, Transport
+        from certbroker.pacing import Pacer, Rate
+        from certbroker.session import Session, Transport
 
         return Session(
             service=service,
@@ -135,6 +136,6 @@ class Opened:
             transport=Transport(self._world.network, self._network.connect_to),
             clock=self._world.clock,
             deadline=self._deadline,
-            pace=Pace(self._world.clock, traits.calls_per_second, traits.burst),
+            pacer=Pacer(self._world.clock, Rate(traits.calls_per_second, traits.burst)),
             authorize=authorize,
         )

@@ -79,6 +79,9 @@ PRESETS: Final[Mapping[str, Preset]] = {
 LIMITS: Final = {LETSENCRYPT: limits.LETSENCRYPT, LETSENCRYPT_STAGING: limits.LETSENCRYPT_STAGING}
 """The buckets that CAs publish, by directory."""
 
+RATES: Final = {LETSENCRYPT: limits.LETSENCRYPT_RATES, LETSENCRYPT_STAGING: limits.LETSENCRYPT_STAGING_RATES}
+"""How fast CAs may be asked, by directory."""
+
 
 def preset(name: str, *, agree_to_terms: bool = False) -> IssuerSettings | None:
     """The settings of a CA that no table names; None if it is not known."""
@@ -90,6 +93,7 @@ def preset(name: str, *, agree_to_terms: bool = False) -> IssuerSettings | None:
         known.directory,
         agree_to_terms=agree_to_terms,
         limits=LIMITS.get(known.directory),
+        rates=RATES.get(known.directory),
         staging=known.staging,
     )
 
@@ -117,6 +121,7 @@ def issuer_settings(
         ca_bundle=path(table.ca_bundle),
         agree_to_terms=table.agree_to_terms,
         limits=LIMITS.get(directory) if table.limits is None else limits.BY_NAME.get(table.limits),
+        rates=limits.RATES_BY_NAME.get(table.limits or "") or RATES.get(directory),
         staging=_is_staging(directory) if table.staging is None else table.staging,
         eab=_binding(table.eab, place),
         line=line,

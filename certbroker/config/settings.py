@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from certbroker.limits import Published
+from certbroker.limits import Published, Rates
 from certbroker.model import Certificate, Edge
 from certbroker.secret import SecretRef, expand
 
@@ -48,6 +48,8 @@ class IssuerSettings:
     agree_to_terms: bool = False
     limits: Published | None = None
     """The buckets it publishes, as far as they are known."""
+    rates: Rates | None = None
+    """How fast it may be asked; None: nobody says, and it is asked as fast as it answers."""
     staging: bool = False
     """The directory is known to be a CA's test environment."""
     eab: BindingSettings | None = None

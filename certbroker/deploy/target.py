@@ -9,9 +9,10 @@ from datetime import timedelta
 from certbroker import registry
 from certbroker.config import Config, TargetSettings
 from certbroker.model import Assignment, Edge, Traits
+from certbroker.pacing import Pacer, Rate
 from certbroker.provider import Context, Provider
 from certbroker.secret import Secret, SecretRef
-from certbroker.session import Pace, Session, Transport
+from certbroker.session import Session, Transport
 from certbroker.world import World
 
 
@@ -53,8 +54,8 @@ def open_target(
     def session(
         *, service: str, base: str, authorize: Callable[[], Mapping[str, Secret]], traits: Traits = provider.traits
     ) -> Session:
-        pace = Pace(world.clock, traits.calls_per_second, traits.burst)
-        return Session(service, base.rstrip("/"), transport, world.clock, deadline, pace, authorize)
+        pacer = Pacer(world.clock, Rate(traits.calls_per_second, traits.burst))
+        return Session(service, base.rstrip("/"), transport, world.clock, deadline, pacer, authorize)
 
     context = Context(
         target=settings.name,

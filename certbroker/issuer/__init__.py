@@ -18,6 +18,7 @@ from certbroker.challenges import Challenges
 from certbroker.config import IssuerSettings, NetworkSettings
 from certbroker.errors import BadMaterial, IssuanceError, IssuerUnavailable, NothingDone, RateLimited
 from certbroker.events import Emit
+from certbroker.issuer.ca_pace import CaPace
 from certbroker.issuer.request import CaaProblem, OrderRequest, Refusal
 from certbroker.keys import leaf_facts, read_chain
 from certbroker.model import Method, RevocationReason, Standing, Version, Window
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from certbroker.issuer.messages import Directory
     from certbroker.issuer.network import CaNetwork
 
-__all__ = ["CaaProblem", "Issuer", "OrderRequest", "Refusal"]
+__all__ = ["CaPace", "CaaProblem", "Issuer", "OrderRequest", "Refusal"]
 
 EVERY: Final = timedelta(hours=1)
 
@@ -51,6 +52,7 @@ class Issuer:
         every: when the next run comes; the drawn moment of a renewal window leaves room for two of them.
         minimum: least time between two finalizations of one certificate and key type.
         transport: what carries the requests in the place of the network.
+        pace: how fast the CA may be asked, shared by all issuers that are this CA; None: as fast as it answers.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class Issuer:
         every: timedelta = EVERY,
         minimum: timedelta = MINIMUM_BETWEEN_ORDERS,
         transport: BaseAdapter | None = None,
+        pace: CaPace | None = None,
     ) -> None:
         self.settings = settings
         self._store = store
@@ -81,6 +84,7 @@ class Issuer:
         self._every = every
         self._minimum = minimum
         self._transport = transport
+        self._pace = pace
         self._lock = threading.RLock()
 
     # ---- who we are --------------------------------------------------------------------------------------------------
@@ -313,6 +317,7 @@ class Issuer:
             verify=self._bundle(),
             plain=self.settings.directory.startswith("http:"),
             deadline=self._deadline,
+            pace=self._pace,
         )
 
     @cached_property

@@ -36,7 +36,7 @@ class Directories:
         with self._lock:
             if fresh or self._known is None:
                 self._known = (None if fresh else self._kept()) or self._fetch()
-                self._network.new_nonce = self._known.new_nonce
+                self._network.learn(self._known)
             return self._known
 
     def use(self, act: Callable[[Directory], T]) -> T:

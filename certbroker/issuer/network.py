@@ -37,7 +37,8 @@ from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from certbroker.errors import IssuanceError, IssuerUnavailable
 from certbroker.issuer.account_key import algorithm
-from certbroker.issuer.messages import usable
+from certbroker.issuer.ca_pace import CaPace
+from certbroker.issuer.messages import Directory, usable
 from certbroker.issuer.problem import PREFIX, decoded, printable, refusal
 from certbroker.session import CONNECT_SECONDS, READ_SECONDS, USER_AGENT, retry_after
 from certbroker.world import Clock
@@ -113,10 +114,19 @@ class CaNetwork(ClientNetwork):
         verify: a CA bundle's path, or True for the system's.
         plain: addresses without TLS are taken too, for the directory is at such a one.
         deadline: `clock.monotonic()` seconds after which nothing is sent any more.
+        pace: how fast it may be asked, shared by all lines to it; None: as fast as it answers.
     """
 
     def __init__(
-        self, ca: str, *, clock: Clock, transport: BaseAdapter, verify: bool | str, plain: bool, deadline: float
+        self,
+        ca: str,
+        *,
+        clock: Clock,
+        transport: BaseAdapter,
+        verify: bool | str,
+        plain: bool,
+        deadline: float,
+        pace: CaPace | None = None,
     ) -> None:
         super().__init__(alg=ES256, user_agent=USER_AGENT)
         self.session = _Session()
@@ -131,6 +141,7 @@ class CaNetwork(ClientNetwork):
         self._free: deque[bytes] = deque(maxlen=KEPT_NONCES)
         self._turn = threading.Condition()
         self._in_flight = 0
+        self._pace = pace
         self.new_nonce = ""
 
     def identify(self, key: JWK, account_uri: str | None) -> None:
@@ -138,6 +149,12 @@ class CaNetwork(ClientNetwork):
         self.key = key
         self.alg = algorithm(key)
         self.account = RegistrationResource(body=Registration(), uri=account_uri) if account_uri else None
+
+    def learn(self, directory: Directory) -> None:
+        """Where nonces are to be had, and what is asked for where."""
+        self.new_nonce = directory.new_nonce
+        if self._pace is not None:
+            self._pace.learn(directory)
 
     def stock(self, count: int, pool: Executor) -> None:
         """Have `count` nonces: fetch what lacks in `pool`, each over a connection of its own. So many requests can then be
@@ -232,9 +249,9 @@ class CaNetwork(ClientNetwork):
         self, method: str, url: str, doing: str, headers: Mapping[str, str], data: str | None = None
     ) -> _Answer:
         self._check_address(url, doing)
-        began = self._clock.monotonic()
-        left = self._deadline - began
-        if left <= 0:
+        in_time = self._pace is None or self._pace.wait(url, self._deadline)
+        left = self._deadline - self._clock.monotonic()
+        if not in_time or left <= 0:
             raise IssuerUnavailable(
                 f"no time left to ask {self._ca} for {doing}", hint="the next run goes on from here"
             )

@@ -23,7 +23,7 @@ HINTS = {
 def sign_with_certificate_key(network: CaNetwork, directories: Directories, key_pem: Secret) -> None:
     """Let `network`, which is of no account, sign with a certificate's own private key (PEM)."""
     network.identify(as_jwk(load_key(key_pem)), None)
-    network.new_nonce = directories.get().new_nonce
+    network.learn(directories.get())
 
 
 def revoke(network: CaNetwork, directories: Directories, ca: str, version: Version, reason: RevocationReason) -> bool:

@@ -17,9 +17,10 @@ import requests
 
 from certbroker.errors import ProviderError, UsageError
 from certbroker.model import Assignment, Bundle, Done, Failed, Keep, KeyType, Live, Outcome, Traits
+from certbroker.pacing import Pacer, Rate
 from certbroker.provider import Context, Provider
 from certbroker.secret import Secret, SecretRef
-from certbroker.session import Pace, Session
+from certbroker.session import Session
 from certbroker.testkit.bundles import NOW, make_bundle
 from certbroker.testkit.line import Gate, Killed, Line
 
@@ -62,8 +63,8 @@ def context(
     ) -> Session:
         if line is None:
             raise AssertionError("this rig has no line, and the adapter asked for a session")
-        pace = Pace(clock, 1e6, 1)
-        return Session(service, base.rstrip("/"), line, clock, clock.monotonic() + 600, pace, authorize)
+        pacer = Pacer(clock, Rate(1e6, 1))
+        return Session(service, base.rstrip("/"), line, clock, clock.monotonic() + 600, pacer, authorize)
 
     def resolve(ref: SecretRef) -> Secret:
         found = (secrets or {}).get(ref.env or "")

@@ -13,10 +13,11 @@ from certbroker.challenges.lookup import Lookup
 from certbroker.challenges.records import Kind, Purpose
 from certbroker.config import NetworkSettings, SolverSettings
 from certbroker.events import Event
+from certbroker.pacing import Pacer, Rate
 from certbroker.provider import OpenSession
 from certbroker.sandbox.dns import DnsServer
 from certbroker.secret import Secret, SecretRef
-from certbroker.session import Pace, Session
+from certbroker.session import Session
 from certbroker.testkit.simulator import Simulator, SimulatorTransport
 from certbroker.world import World
 from tests.world import CountingNetwork, make_world
@@ -191,7 +192,7 @@ def _opener(world: World, simulator: Simulator | None, deadline: float) -> OpenS
             transport=SimulatorTransport(simulator or Simulator()),
             clock=world.clock,
             deadline=deadline,
-            pace=Pace(world.clock, traits.calls_per_second, traits.burst),
+            pacer=Pacer(world.clock, Rate(traits.calls_per_second, traits.burst)),
             authorize=authorize,
         )
 

@@ -9,7 +9,14 @@ import pytest
 
 from certbroker.config import BindingSettings, binding_source, rehearsal
 from certbroker.errors import UsageError
-from certbroker.limits import LETSENCRYPT, LETSENCRYPT_STAGING, Published
+from certbroker.limits import (
+    LETSENCRYPT,
+    LETSENCRYPT_RATES,
+    LETSENCRYPT_STAGING,
+    LETSENCRYPT_STAGING_RATES,
+    Published,
+    Rates,
+)
 from certbroker.model import Edge, KeyPolicy, KeyType
 from certbroker.secret import SecretRef
 from tests.config.files import HEAD, MAIN, CloudSettings, read, read_file
@@ -221,21 +228,26 @@ def test_ten_thousand_certificates_are_read_in_seconds(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("table", "known"),
+    ("table", "known", "rates"),
     [
-        ("[issuer.letsencrypt]\n", LETSENCRYPT),
-        ("[issuer.letsencrypt-staging]\n", LETSENCRYPT_STAGING),
-        ('[issuer.letsencrypt]\nlimits = "none"\n', None),
-        ('[issuer.house]\ndirectory = "https://ca.example/dir"\n', None),
-        ('[issuer.house]\ndirectory = "https://ca.example/dir"\nlimits = "letsencrypt"\n', LETSENCRYPT),
+        ("[issuer.letsencrypt]\n", LETSENCRYPT, LETSENCRYPT_RATES),
+        ("[issuer.letsencrypt-staging]\n", LETSENCRYPT_STAGING, LETSENCRYPT_STAGING_RATES),
+        ('[issuer.letsencrypt]\nlimits = "none"\n', None, LETSENCRYPT_RATES),  # no account has other rates
+        ('[issuer.house]\ndirectory = "https://ca.example/dir"\n', None, None),
+        (
+            '[issuer.house]\ndirectory = "https://ca.example/dir"\nlimits = "letsencrypt"\n',
+            LETSENCRYPT,
+            LETSENCRYPT_RATES,
+        ),
     ],
 )
 def test_the_limits_of_a_ca_are_known_by_its_directory_or_as_the_file_says(
-    tmp_path: Path, table: str, known: Published | None
+    tmp_path: Path, table: str, known: Published | None, rates: Rates | None
 ) -> None:
     config = read(tmp_path, HEAD.replace("[issuer.letsencrypt]\nagree_to_terms = true\n", table) + MAIN)
     name = table[8 : table.index("]")]
     assert config.issuers[name].limits == known
+    assert config.issuers[name].rates == rates
 
 
 BOUND = """

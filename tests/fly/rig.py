@@ -15,9 +15,10 @@ from cryptography.x509.oid import NameOID
 
 from certbroker import keys
 from certbroker.model import Assignment, Bundle, KeyType, Traits, Version
+from certbroker.pacing import Pacer, Rate
 from certbroker.provider import Context
 from certbroker.secret import Secret, SecretRef
-from certbroker.session import Pace, Session
+from certbroker.session import Session
 from certbroker.testkit.simulator import Request, SimulatorTransport
 from certbroker_fly import FlyProvider, FlySettings
 from certbroker_fly.simulator import FlyApp, FlySimulator, Quirks
@@ -143,7 +144,7 @@ class Fly:
                 transport=SimulatorTransport(self.simulator),
                 clock=self.clock,
                 deadline=self.clock.monotonic() + seconds,
-                pace=Pace(self.clock, traits.calls_per_second, traits.burst),
+                pacer=Pacer(self.clock, Rate(traits.calls_per_second, traits.burst)),
                 authorize=authorize,
             )
 

@@ -21,6 +21,8 @@ class BadDays:
     rate_limited: int = 0
     """So many of the next newOrders are answered 429."""
     rate_limit_seconds: int = 3600
+    most_per_second: dict[str, tuple[float, int]] = field(default_factory=dict)
+    """Requests a second and at once, by the beginning of their path, the longest first; who is faster is answered 503."""
     refused_names: dict[str, Problem] = field(default_factory=dict)
     """newOrder refuses these names; several become subproblems."""
     terms_changed: bool = False

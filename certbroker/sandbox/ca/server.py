@@ -24,6 +24,7 @@ from certbroker.sandbox.ca import accounts, jws, leaks, ordering, proving, renew
 from certbroker.sandbox.ca.authority import Authority, profiles, to_pem
 from certbroker.sandbox.ca.badday import BadDays
 from certbroker.sandbox.ca.books import CAA_IDENTITY, Account, Authorization, Books, Call, Issued, Order
+from certbroker.sandbox.ca.bucket import Bucket
 from certbroker.sandbox.ca.problem import Problem
 from certbroker.secret import Secret
 from certbroker.testkit.simulator import Request, Response, Simulator
@@ -82,7 +83,10 @@ class SandboxCA(Simulator):
         """Private key material that a client sent. Must stay empty."""
         self.refusals: list[Problem] = []
         """Every problem that was answered."""
+        self.hurried: list[str] = []
+        """Paths that were asked for faster than `bad.most_per_second` allows."""
         self._nonces: set[str] = set()
+        self._buckets: dict[str, Bucket] = {}
 
     # what tests look at and turn
 
@@ -158,6 +162,10 @@ class SandboxCA(Simulator):
     def answer(self, request: Request) -> Response:
         base = self.base_url or f"http://{request.headers.get('Host', 'ca.sandbox.test')}"
         proving.settle(self.books)
+        if self._too_fast(request.path):
+            self.hurried.append(request.path)
+            page = b"<html><h1>503 Service Temporarily Unavailable</h1></html>"
+            return Response(503, page, {"Content-Type": "text/html", "Retry-After": "1"})
         try:
             self._search(request)
             response = self._signed(request, base) if request.method == "POST" else self._plain(request, base)
@@ -172,6 +180,15 @@ class SandboxCA(Simulator):
         if request.method == "POST" or request.path == "/nonce":
             headers |= {"Replay-Nonce": self._nonce(), "Cache-Control": "no-store"}
         return Response(response.status, response.body, headers)
+
+    def _too_fast(self, path: str) -> bool:
+        """As a load balancer sees it, before the CA looks at anything."""
+        limits = self.bad.most_per_second
+        mine = max((begin for begin in limits if path.startswith(begin)), key=len, default=None)
+        if mine is None:
+            return False
+        bucket = self._buckets.setdefault(mine, Bucket(*limits[mine]))
+        return not bucket.pour(self.books.clock.monotonic())
 
     def _search(self, request: Request) -> None:
         """Whatever it asks for: a private key in it is told to everybody who listens, and goes no further."""
