@@ -141,6 +141,8 @@ class ManagedFacts:
     """Pointing the name at the platform by any one of these proves it as well."""
     ownership: Record | None = None
     """The TXT that proves the name to the platform for a certificate that is uploaded; it needs no `_acme-challenge`."""
+    elsewhere: str = ""
+    """Where it is served, in words, if not at this target's own edges: ours can be served here beside it."""
 
 
 @runtime_checkable
@@ -149,4 +151,30 @@ class TellsManaged(Protocol):
 
     def managed(self, names: Sequence[str]) -> Mapping[str, ManagedFacts]:
         """Per name; one that the platform does not know is left out. Changes nothing; raises ProviderErrors alone."""
+        ...
+
+
+@runtime_checkable
+class TradesManaged(TellsManaged, Protocol):
+    """A provider that lets ours take the place of the platform's own certificate, and the other way round.
+
+    None of this takes away the last certificate that is served for a name: what cannot be done without a gap is refused, as
+    the outcome of that name, and nothing is changed for it. Twice equals once; cut anywhere, a later call finishes it.
+    """
+
+    def take_over(self, bundle: Bundle, before: Mapping[str, Live]) -> Mapping[str, Outcome]:
+        """As `push`, also where the platform's own certificate is served: it is kept, unserved. The first name that the
+        platform refuses ends it, so that a platform that does not allow it is not touched at all."""
+        ...
+
+    def give_way(self, assignment: Assignment) -> Mapping[str, Outcome]:
+        """Serve the platform's own certificate instead of ours, where it is issued; ours is kept or can be pushed again."""
+        ...
+
+    def request_managed(self, assignment: Assignment) -> Mapping[str, Outcome]:
+        """Have the platform get one of its own, beside ours, which stays served: `Done` if it is issued, else `Waiting`."""
+        ...
+
+    def retire_managed(self, assignment: Assignment) -> Mapping[str, Outcome]:
+        """The platform ends its own, where another one is served: it renews it no more."""
         ...

@@ -8,7 +8,9 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
-pytest.register_assert_rewrite("certbroker.testkit.behaviour", "certbroker.testkit.bad_days")
+pytest.register_assert_rewrite(
+    "certbroker.testkit.behaviour", "certbroker.testkit.bad_days", "certbroker.testkit.managing"
+)
 
 # Timing never fails a test: a busy machine draws slowly too.
 settings.register_profile("certbroker", deadline=None, suppress_health_check=[HealthCheck.too_slow])

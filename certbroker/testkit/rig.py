@@ -103,6 +103,8 @@ class Rig:
         crowd: put so much there that every listing takes several pages.
         refuse: the place refuses this name from now on, and takes the others.
         hold: the place takes this name, and serves it only when a record stands.
+        manage: let the platform serve certificates of its own for all names, and allow all that it may allow.
+        grant: what the platform wants to see before it issues one of its own stands from now on.
     """
 
     make: Callable[[str], Provider]
@@ -124,6 +126,8 @@ class Rig:
     crowd: Callable[[], None] | None = None
     refuse: Callable[[str], None] | None = None
     hold: Callable[[str], None] | None = None
+    manage: Callable[[], object] | None = None
+    grant: Callable[[], None] | None = None
     shown: list[str] = field(default_factory=list)
     """Every text that the adapter let out: errors and what hangs on them, its repr, what it pruned."""
 
@@ -241,7 +245,8 @@ def address(request: requests.PreparedRequest) -> str:
     return f"{parts.path}?{parts.query}"
 
 
-def done_is_true(rig: Rig, outcomes: Mapping[str, object]) -> None:
-    """Nothing is called done that is not served."""
+def done_is_true(rig: Rig, outcomes: Mapping[str, object], bundle: Bundle | None = None) -> None:
+    """Nothing is called done that is not served. `bundle`: what was pushed; the renewed one by default."""
+    wanted = (bundle or rig.renewed).fingerprint
     for name, outcome in outcomes.items():
-        assert not isinstance(outcome, Done) or rig.served(name) == rig.renewed.fingerprint, f"{name} is not done"
+        assert not isinstance(outcome, Done) or rig.served(name) == wanted, f"{name} is not done"

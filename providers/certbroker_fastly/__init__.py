@@ -35,11 +35,11 @@ from certbroker.model import (
 )
 from certbroker.provider import Context, ManagedFacts
 from certbroker.secret import SecretRef
-from certbroker_fastly import managed as managing
 from certbroker_fastly.account import Account
 from certbroker_fastly.api import SERVICE, Activation, Certificate, FastlyApi, Key
+from certbroker_fastly.managed import FastlysOwn
 from certbroker_fastly.material import blob, public_key_sha1
-from certbroker_fastly.refusals import Hinted, existing_key, explained, is_taken, managed, taken
+from certbroker_fastly.refusals import Hinted, does_not_move, existing_key, explained, is_taken, managed, taken
 
 __all__ = ["FastlyProvider", "FastlySettings"]
 
@@ -95,6 +95,7 @@ class FastlyProvider:
     def __init__(self, api: FastlyApi, account: Account, store_id: str, *, untrusted: bool) -> None:
         self._api = api
         self._account = account
+        self._own = FastlysOwn(api, account)
         self._store_id = store_id
         self._untrusted = untrusted
 
@@ -217,13 +218,13 @@ class FastlyProvider:
     def _label(self, bundle: Bundle) -> str:
         return f"certbroker/{self._store_id}/{bundle.assignment.certificate}/{bundle.fingerprint[:12]}"
 
-    def _serve(self, name: str, same: tuple[str, ...]) -> None:
-        """Make the activation of `name` point to one of `same`."""
+    def _serve(self, name: str, same: tuple[str, ...], *, over: bool = False) -> None:
+        """Make the activation of `name` point to one of `same`. `over`: also where Fastly's own is served."""
         activation = self._here(self._activations(name))
         if activation is not None:
-            self._move(activation, same)
+            self._move(activation, same, over=over)
             return
-        if self._subscribed(name, same[0]):
+        if not over and self._subscribed(name, same[0]):
             raise managed(name)
         try:
             made = self._api.create_activation(name, same[0], self._account.configuration().id)
@@ -244,17 +245,20 @@ class FastlyProvider:
             return
         raise taken(name, [each.configuration for each in activations], error)
 
-    def _move(self, activation: Activation, same: tuple[str, ...]) -> None:
+    def _move(self, activation: Activation, same: tuple[str, ...], *, over: bool = False) -> None:
         """Switch one activation, and see that nothing else of it changed."""
         if activation.certificate in same:
             return
         name = activation.domain
         custom = self._account.certificate(activation.certificate) is not None
-        if not custom and self._subscribed(name, activation.certificate):
+        own = not custom and self._subscribed(name, activation.certificate)
+        if own and not over:
             raise managed(name)
         try:
             moved = self._api.move_activation(activation.id, same[0])
         except Rejected as error:
+            if own:
+                raise does_not_move(name, self._account.other_configurations(), error) from None
             raise explained(error, name) from None
         if activation.mutual:  # rare, and worth a look of its own
             moved = self._api.activation(activation.id)
@@ -340,6 +344,41 @@ class FastlyProvider:
         match = _OURS.fullmatch(name)
         return match[3] if match and (match[1], match[2]) == (self._store_id, assignment.certificate) else ""
 
+    # ---- Fastly's own ----------------------------------------------------------------------------------------------
+
+    def managed(self, names: Sequence[str]) -> Mapping[str, ManagedFacts]:
+        """Two names of one subscription are two calls."""
+        with Hinted():
+            return self._own.facts(names)
+
+    def take_over(self, bundle: Bundle, before: Mapping[str, Live]) -> Mapping[str, Outcome]:
+        """One activation after the other; whether Fastly allows it at all shows at the first."""
+        names = bundle.assignment.names
+        self._account.configuration()
+        with Hinted():
+            same = self._objects(bundle)
+        outcomes: dict[str, Outcome] = {}
+        try:
+            for name in names:
+                with Hinted():
+                    self._serve(name, same, over=True)
+                outcomes[name] = Done()
+        except ProviderError as error:
+            return {**outcomes, **{name: Failed(error) for name in names[len(outcomes) :]}}
+        return outcomes
+
+    def give_way(self, assignment: Assignment) -> Mapping[str, Outcome]:
+        with Hinted():
+            return self._own.give_way(assignment)
+
+    def request_managed(self, assignment: Assignment) -> Mapping[str, Outcome]:
+        with Hinted():
+            return self._own.request(assignment)
+
+    def retire_managed(self, assignment: Assignment) -> Mapping[str, Outcome]:
+        with Hinted():
+            return self._own.retire(assignment)
+
     # ---- where, and who --------------------------------------------------------------------------------------------
 
     def edges(self, assignment: Assignment) -> tuple[Edge, ...]:
@@ -349,11 +388,6 @@ class FastlyProvider:
         worldwide = [each for each in addresses if each.region == "global"]
         names = [each for each in records if each.type == "CNAME"]
         return tuple(Edge(each.value) for each in worldwide or addresses or names)
-
-    def managed(self, names: Sequence[str]) -> Mapping[str, ManagedFacts]:
-        """Two names of one subscription are two calls."""
-        with Hinted():
-            return managing.facts(self._api, names)
 
     def check(self, *, write: bool = False) -> Standing:
         """Reads what a push reads. `write`: uploads a key without a key, which only a token that may write is told is wrong."""

@@ -60,6 +60,13 @@ class Account:
             )
         return found[0]
 
+    def other_configurations(self) -> tuple[str, ...]:
+        """Those that names could be activated on besides ours, as a person finds them: name and id."""
+        ours = self.configuration().id
+        return tuple(
+            f'"{each.name}" ({each.id})' for each in self._api.configurations() if not each.bulk and each.id != ours
+        )
+
     def dns_records(self) -> tuple[DnsRecord, ...]:
         """Where the configuration is reached."""
         with self._lock:

@@ -110,6 +110,9 @@ class Subscription:
     issued: bool
     ends: datetime | None
     proofs: tuple[Proof, ...]
+    configuration: str = ""
+    certificates: tuple[str, ...] = ()
+    """The ids by which activations call what it issued."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +227,22 @@ class FastlyApi:
         found = [_subscription(row, domain, included) for row in rows]
         return tuple(each for each in found if domain in each.domains)
 
+    def create_subscription(self, domain: str, configuration: str) -> Subscription:
+        """Ask Fastly to get and renew a certificate for that name. The relation is called `tls_domain`, and is a list."""
+        relations: dict[str, Any] = {
+            "tls_domain": {"data": [{"type": "tls_domain", "id": domain}]},
+            "tls_configuration": {"data": {"type": "tls_configuration", "id": configuration}},
+        }
+        body = {"data": {"type": "tls_subscription", "relationships": relations}}
+        answer = self._session.call("POST", "/tls/subscriptions", json=body, headers=_WRITE).object()
+        beside = answer.get("included")
+        rows = [each for each in beside if isinstance(each, dict)] if isinstance(beside, list) else []
+        return _subscription(_data(answer), domain, {(str(each.get("type")), _id(each)): each for each in rows})
+
+    def delete_subscription(self, subscription: str) -> None:
+        """Without `force`: refused while a name of it is enabled by it, so that TLS never ends by this."""
+        self._session.call("DELETE", f"/tls/subscriptions/{_part(subscription)}", headers=_READ)
+
     def read_keys(self) -> None:
         """The shortest read that needs the TLS permission."""
         query = [("page[number]", "1"), ("page[size]", "1")]
@@ -331,6 +350,8 @@ def _subscription(row: Row, domain: str, included: Mapping[tuple[str, str], Row]
         issued=bool(certificates) or _text(row, "state") == "issued",
         ends=max(filter(None, ends), default=None),
         proofs=tuple(proofs),
+        configuration="".join(_related(row, "tls_configuration")[:1]),
+        certificates=certificates,
     )
 
 

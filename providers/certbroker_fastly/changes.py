@@ -169,7 +169,8 @@ class Changes:
         )
         self._on_a_service(domain)
         once = self.quirks.one_activation_per == "domain"
-        self.estate.check_activation(domain, certificate, configuration, once=once, now=self.now)
+        everywhere = self.quirks.subscription_blocks == "domain"
+        self.estate.check_activation(domain, certificate, configuration, once=once, everywhere=everywhere, now=self.now)
         made = Activation(self.new_id(), domain, certificate.id, configuration.id, self.now)
         self.estate.activations[made.id] = made
         return said(200 if self.quirks.old_statuses else 201, {"data": answers.activation_row(made, self.quirks)})
@@ -180,11 +181,7 @@ class Changes:
         wanted = _related(body)
         changes: dict[str, str | None] = {}
         if wanted.get("tls_certificate"):
-            certificate = self._custom(wanted["tls_certificate"])
-            if activation.certificate not in self.estate.certificates and not self.quirks.managed_activation_moves:
-                raise Refusal("Can't update activation", "sim: this activation belongs to a subscription")
-            self.estate.check_fit(activation.domain, certificate, self.now)
-            changes["certificate"] = certificate.id
+            changes["certificate"] = self._moved_to(activation, str(wanted["tls_certificate"]))
             if not self.quirks.mutual_survives:
                 changes["mutual"] = None
         if "mutual_authentication" in wanted:
@@ -192,6 +189,17 @@ class Changes:
             changes["mutual"] = row(self.estate.mutuals, mutual, "mutual authentication").id if mutual else None
         moved = self.estate.move(activation, **changes)
         return said(200, {"data": answers.activation_row(moved, self.quirks)})
+
+    def _moved_to(self, activation: Activation, identity: str) -> str:
+        """The certificate that an activation may be pointed to."""
+        issued = [each.certificate for each in self.estate.subscribed(activation.domain)]
+        if identity in issued and self.quirks.managed_activation_returns:
+            return identity
+        certificate = self._custom(identity)
+        if activation.certificate not in self.estate.certificates and not self.quirks.managed_activation_moves:
+            raise Refusal("Can't update activation", "sim: this activation belongs to a subscription")
+        self.estate.check_fit(activation.domain, certificate, self.now)
+        return certificate.id
 
     def _custom(self, identity: str | None) -> Certificate:
         return row({each.id: each for each in self.estate.custom()}, identity or "", "certificate")
@@ -270,13 +278,13 @@ class Changes:
         return no_route()
 
     def _subscription(self, method: str, rest: Sequence[str], body: Any) -> Response:
-        """A new one stays pending: nobody here proves anything for Fastly. Deleting one ends what it serves."""
+        """A new one is pending until its name is proven. Nobody here sends `force`: what serves stays."""
         match method, rest:
             case "POST", []:
                 domain = _first(body, "tls_domain") or _first(body, "tls_domains")
                 if not domain:
                     raise Refusal("Can't create subscription", "sim: tls_domains can't be blank")
-                self._on_a_service(domain)
+                self._may_subscribe(domain)
                 configuration = _related(body).get("tls_configuration") or self.estate.default().id
                 made = Subscription(self.new_id(), (domain,), configuration, self.now, self.new_id())
                 self.estate.subscriptions[made.id] = made
@@ -284,12 +292,18 @@ class Changes:
                 return said(201, {"data": answers.subscription_row(made), "included": included})
             case "DELETE", [identity]:
                 gone = row(self.estate.subscriptions, identity, "subscription")
+                enabled = any(each.domain in gone.domains for each in self.estate.activations.values())
+                if self.estate.subscription_in_use(gone) or (enabled and not self.quirks.subscription_goes):
+                    raise Refusal("Can't delete subscription", "sim: a domain of this subscription is active")
                 del self.estate.subscriptions[identity]
-                for each in list(self.estate.activations.values()):
-                    if each.certificate == gone.certificate:
-                        del self.estate.activations[each.id]
                 return nothing()
         return no_route()
+
+    def _may_subscribe(self, domain: str) -> None:
+        self._on_a_service(domain)
+        enabled = any(each.domain == domain for each in self.estate.activations.values())
+        if self.estate.subscribed(domain) or (enabled and not self.quirks.subscription_beside):
+            raise Refusal("Can't create subscription", "sim: the domain is enabled already")
 
 
 def _data(body: Any) -> Mapping[str, Any]:

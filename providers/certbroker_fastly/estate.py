@@ -110,8 +110,9 @@ class Subscription:
 
     @property
     def validation(self) -> str:
-        """Where its `_acme-challenge` CNAME has to lead."""
-        return f"{hashlib.sha256(self.authorization.encode()).hexdigest()[:17]}.fastly-validations.com"
+        """Where its `_acme-challenge` CNAME has to lead: the same for a name and its wildcard, which share the label."""
+        base = self.domains[0].removeprefix("*.")
+        return f"{hashlib.sha256(base.encode()).hexdigest()[:17]}.fastly-validations.com"
 
 
 @dataclass(slots=True)
@@ -166,6 +167,9 @@ class Estate:
             raise Refusal("Can't create activation", "sim: there is no default TLS configuration")
         return found
 
+    def subscription_in_use(self, subscription: Subscription) -> bool:
+        return any(each.certificate == subscription.certificate for each in self.activations.values())
+
     def serving(self, configuration: str) -> dict[str, Pair]:
         """What the edges of a configuration present, by domain. Of two bulk certificates the later one."""
         found: dict[str, Pair] = {}
@@ -187,14 +191,21 @@ class Estate:
     # ---- what is refused -------------------------------------------------------------------------------------------
 
     def check_activation(
-        self, domain: str, certificate: Certificate, configuration: Configuration, *, once: bool, now: datetime
+        self,
+        domain: str,
+        certificate: Certificate,
+        configuration: Configuration,
+        *,
+        once: bool,
+        everywhere: bool,
+        now: datetime,
     ) -> None:
-        """Whether `domain` may be activated. `once`: a name may have one activation at all."""
+        """Whether `domain` may be activated. `once`: a name may have one activation at all; `everywhere`: or one subscription."""
         taken = any(
             each.domain == domain and (once or each.configuration == configuration.id)
             for each in self.activations.values()
         )
-        if taken or self.subscribed(domain):
+        if taken or any(everywhere or each.configuration == configuration.id for each in self.subscribed(domain)):
             raise Refusal("Can't create activation", "domain_id has already been taken", 400)
         if configuration.bulk:
             raise Refusal("Can't create activation", "sim: this TLS configuration is for bulk certificates")

@@ -40,6 +40,16 @@ class Quirks:
     """A PATCH with a name alone is taken."""
     managed_activation_moves: bool = False
     """The activation of a Fastly-managed certificate can be moved to an uploaded one."""
+    managed_activation_returns: bool = False
+    """An activation can be pointed (back) to the certificate that a subscription of its domain issued."""
+    subscription_blocks: Literal["domain", "configuration"] = "domain"
+    """Whether a subscription keeps its domain from being activated at all, or on its own configuration."""
+    subscription_beside: bool = False
+    """A subscription can be had for a domain that is activated with an uploaded certificate."""
+    subscription_goes: bool = True
+    """One that serves nothing can be deleted while its domain is activated otherwise."""
+    issued_is_activated: bool = False
+    """What a subscription issued takes the place of an uploaded certificate by itself."""
     list_lag: int = 0
     """So many reads of each listing after a write show it as it was before."""
     filters: bool = True

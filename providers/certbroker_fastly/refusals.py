@@ -60,8 +60,42 @@ def managed(name: str) -> Rejected:
     """A name that Fastly serves with a certificate of its own."""
     return Rejected(
         f"{SERVICE} manages the certificate of {name} itself (TLS subscription)",
-        hint=f"nothing was touched; to hand {name} over, remove its subscription at Fastly in a quiet hour (TLS for it ends "
-        f"until the next run), or leave {name} out of this target",
+        hint=f"nothing was touched; certbroker takeover plans how ours takes its place, step by step; or leave {name} out of "
+        "this target",
+    )
+
+
+def does_not_move(name: str, others: Sequence[str], error: Rejected) -> Rejected:
+    """Fastly does not let the activation of its own certificate point to ours. `others`: TLS configurations besides ours."""
+    around = (
+        f"{', '.join(others)}: set configuration to it in this target; ours is then served there beside Fastly's own, and "
+        "takeover goes on with a step in which you point DNS to it"
+        if others
+        else "ask Fastly's support for one, then set configuration to it in this target"
+    )
+    return Rejected(
+        f"{SERVICE} does not let ours take the place of its own certificate for {name} ({error.what})",
+        hint=f"nothing was touched: Fastly's own is served as before; the way round is a second TLS configuration: {around}",
+        status=error.status,
+    )
+
+
+def does_not_return(name: str, error: Rejected) -> Rejected:
+    """The way back, which nobody has documented either."""
+    return Rejected(
+        f"{SERVICE} does not let its own certificate take the place of ours for {name} ({error.what})",
+        hint="nothing was touched: ours is served as before and renewed; ask Fastly's support to enable the subscription for "
+        "this name",
+        status=error.status,
+    )
+
+
+def still_needed(name: str, error: Rejected) -> Rejected:
+    """A subscription that Fastly keeps."""
+    return Rejected(
+        f"{SERVICE} keeps its subscription for {name}, which it calls in use ({error.what})",
+        hint="nothing was touched, and it does no harm beside ours; Fastly's support can remove it",
+        status=error.status,
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import string
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from random import Random
 from typing import Any, Final, Self
@@ -30,6 +30,9 @@ __all__ = ["FastlySimulator", "Quirks"]
 
 EDGES: Final = ("198.51.100.10", "198.51.100.74", "198.51.100.138", "198.51.100.202", "2001:db8:fa::10")
 """Documentation addresses: four for A and one for AAAA, as a configuration of Fastly's has them."""
+
+Lookup = Callable[[str, str], Sequence[str]]
+"""Name and record type to the values."""
 
 _BASE62: Final = string.ascii_letters + string.digits
 
@@ -54,6 +57,7 @@ class FastlySimulator(Simulator):
         edges: addresses of the default configuration.
         random: where ids and the token come from.
         managed_issuer: issues Fastly's own certificates; without it they are listed and cannot be served.
+        lookup: DNS as Fastly sees it; the default world has no records.
         roots_pem: the roots that this Fastly trusts.
         on_change: called under the simulator's lock when what edges serve has changed.
     """
@@ -66,6 +70,7 @@ class FastlySimulator(Simulator):
         edges: Sequence[str] = EDGES,
         random: Random | None = None,
         managed_issuer: Callable[[str], Pair] | None = None,
+        lookup: Lookup = lambda name, kind: (),
         roots_pem: str = "",
         on_change: Callable[[], None] | None = None,
         quirks: Quirks | None = None,
@@ -78,6 +83,7 @@ class FastlySimulator(Simulator):
         self._random = random or Random(0)  # noqa: S311 - ids must be the same each time
         self._now = clock or SystemClock().now
         self._managed_issuer = managed_issuer
+        self._lookup = lookup
         self._roots = x509.load_pem_x509_certificates(roots_pem.encode()) if roots_pem else []
         self._grants: dict[str, Grant] = {}
         self._written: list[datetime] = []
@@ -88,7 +94,7 @@ class FastlySimulator(Simulator):
 
     @classmethod
     def embed(cls, house: House) -> Self:
-        return cls(clock=house.clock, random=house.random, managed_issuer=house.managed)
+        return cls(clock=house.clock, random=house.random, managed_issuer=house.managed, lookup=house.lookup)
 
     def tables(self, url: str) -> str:
         return f"""[target.fastly]
@@ -209,6 +215,7 @@ accept_untrusted = true
         if parts[:1] != ["tls"]:
             return no_route()
         if not request.write:
+            self._issue_what_is_proven()
             return self._read(request, parts[1:])
         if self.quirks.read_only or not grant.writes:
             return legacy(403, "sim: you are not authorized to perform this action")
@@ -235,6 +242,39 @@ accept_untrusted = true
         if self._served() != served:
             self._changed()
         return self._with_rate(response)
+
+    def _issue_what_is_proven(self) -> None:
+        """A pending subscription whose names are proven by DNS or by routing gets its certificate, and its domains are enabled."""
+        for pending in [each for each in self.estate.subscriptions.values() if each.certificate is None]:
+            if all(self._proven(domain, pending) for domain in pending.domains):
+                pair = self._managed_issuer(pending.domains[0]) if self._managed_issuer else None
+                issued = replace(pending, certificate=self.new_id(), pair=pair)
+                self.estate.subscriptions[pending.id] = issued
+                self._enable(issued)
+
+    def _enable(self, issued: Subscription) -> None:
+        for domain in issued.domains:
+            here = [
+                each
+                for each in self.estate.activations.values()
+                if (each.domain, each.configuration) == (domain, issued.configuration)
+            ]
+            if not here:
+                self.activate(domain, str(issued.certificate), configuration=issued.configuration)
+            elif self.quirks.issued_is_activated:
+                self.estate.move(here[0], certificate=issued.certificate)
+        self._changed()
+
+    def _proven(self, domain: str, pending: Subscription) -> bool:
+        def ask(name: str, kind: str) -> set[str]:
+            return {value.rstrip(".") for value in self._lookup(name, kind)}
+
+        base = domain.removeprefix("*.")
+        if pending.validation in ask(f"_acme-challenge.{base}", "CNAME"):
+            return True
+        records = {value for _, value, _ in self.estate.configurations[pending.configuration].records}
+        routed = ask(domain, "A") | ask(domain, "CNAME")
+        return not domain.startswith("*.") and bool(routed & records)
 
     def _changes(self) -> Changes:
         return Changes(self.estate, self.quirks, self._now(), self.new_id, self.domains, self._roots)

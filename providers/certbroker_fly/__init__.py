@@ -34,6 +34,7 @@ from certbroker.model import (
 from certbroker.provider import Context, ManagedFacts
 from certbroker.secret import SecretRef
 from certbroker_fly.api import SERVICE, Entry, FlyApi, Hostname, Token, authorization
+from certbroker_fly.managed import FlysOwn, ownership
 
 __all__ = ["FlyProvider", "FlySettings"]
 
@@ -82,6 +83,7 @@ class FlyProvider:
     def __init__(self, app: str, api: FlyApi) -> None:
         self._app = app
         self._api = api
+        self._own = FlysOwn(api, self._look)
         self._app_is_there = False
         self._addresses: tuple[str, ...] = ()
         self._uploaded: dict[str, str] = {}
@@ -130,7 +132,7 @@ class FlyProvider:
                 if previous is not None and name in previous.assignment.names:
                     self._place(previous, name)
                 elif name in before and before[name].owner is Owner.MANAGED:
-                    self._fall_back(name)
+                    self._own.give_way(name)
             except ProviderError as error:
                 if not _concerns_one_name(error):
                     raise
@@ -142,6 +144,24 @@ class FlyProvider:
         """Nothing is ever left over: an upload replaces the one before it."""
         return ()
 
+    # ---- Fly's own -----------------------------------------------------------------------------------------------------
+
+    def managed(self, names: Sequence[str]) -> Mapping[str, ManagedFacts]:
+        return self._own.facts(names)
+
+    def take_over(self, bundle: Bundle, before: Mapping[str, Live]) -> Mapping[str, Outcome]:
+        """No different from a push: ours stands beside Fly's own and is served first."""
+        return self.push(bundle, before)
+
+    def give_way(self, assignment: Assignment) -> Mapping[str, Outcome]:
+        return self._own.each(assignment, self._own.give_way)
+
+    def request_managed(self, assignment: Assignment) -> Mapping[str, Outcome]:
+        return self._own.each(assignment, self._own.request)
+
+    def retire_managed(self, assignment: Assignment) -> Mapping[str, Outcome]:
+        return self._own.each(assignment, self._own.retire)
+
     def edges(self, assignment: Assignment) -> tuple[Edge, ...]:
         """The app's public addresses: one call for the whole app, and known before the first certificate is there.
 
@@ -150,11 +170,6 @@ class FlyProvider:
         if not self._addresses:
             self._addresses = self._public_addresses(assignment)
         return tuple(Edge(address) for address in self._addresses)
-
-    def managed(self, names: Sequence[str]) -> Mapping[str, ManagedFacts]:
-        """One call a name, as `inspect`."""
-        found = {name: self._look(name) for name in names}
-        return {name: _managed(hostname) for name, hostname in found.items() if hostname}
 
     def check(self, *, write: bool = False) -> Standing:
         """What the token is, and that it lists this app's certificates. `write` adds nothing: Fly has no harmless write.
@@ -215,16 +230,6 @@ class FlyProvider:
             return self._api.import_custom(name, bundle.version.chain_pem, bundle.key_pem)
         except Missing as error:
             raise self._no_app(error) from None
-
-    def _fall_back(self, name: str) -> None:
-        """Drop the uploaded certificate, but only where Fly's own stands behind it."""
-        hostname = self._look(name)
-        if hostname is None or not hostname.custom or not hostname.managed or not hostname.managed.active:
-            return
-        try:
-            self._api.delete_custom(name)
-        except Missing:
-            return  # already done
 
     def _public_addresses(self, assignment: Assignment) -> tuple[str, ...]:
         refused: ProviderError | None = None
@@ -287,7 +292,7 @@ def _concerns_one_name(error: ProviderError) -> bool:
 def _outcome(hostname: Hostname) -> Outcome:
     if not hostname.custom:
         raise Misunderstood(f"{SERVICE} took the certificate of {hostname.name} but does not list it")
-    return Done() if hostname.custom.active else Waiting(_ownership(hostname))
+    return Done() if hostname.custom.active else Waiting(ownership(hostname))
 
 
 def _live(hostname: Hostname) -> Live | None:
@@ -295,38 +300,13 @@ def _live(hostname: Hostname) -> Live | None:
     managed = hostname.managed if hostname.managed and hostname.managed.active else None
     if hostname.custom is None:
         return _as_live(managed, Owner.MANAGED, Restorable.MANAGED) if managed else None
-    pending = () if hostname.custom.active else _ownership(hostname)
+    pending = () if hostname.custom.active else ownership(hostname)
     restorable = Restorable.MANAGED if managed else Restorable.NO
     return _as_live(hostname.custom, Owner.UNKNOWN, restorable, pending)
 
 
 def _as_live(entry: Entry, owner: Owner, restorable: Restorable, pending: tuple[Record, ...] = ()) -> Live:
     return Live(owner, restorable, reference=entry.source, issued_by=entry.issuer, ends=entry.ends, pending=pending)
-
-
-def _ownership(hostname: Hostname) -> tuple[Record, ...]:
-    """The record that proves the name to Fly. The organisation's value comes first: it serves a second app too."""
-    proof = hostname.ownership
-    if proof is None:
-        return ()
-    return (Record(proof.name, "TXT", tuple(value for value in (proof.org, proof.app) if value), separator=";"),)
-
-
-def _managed(hostname: Hostname) -> ManagedFacts:
-    """A wildcard cannot be proven by where it points."""
-    entry, wanted = hostname.managed, hostname.challenge
-    issued = entry is not None and entry.active
-    kinds = [("AAAA" if ":" in address else "A", address) for address in hostname.addresses]
-    kinds += [("CNAME", f"{hostname.cname}.")] if hostname.cname else []
-    return ManagedFacts(
-        state="issued" if issued else "pending" if hostname.requested or entry else "none",
-        ends=entry.ends if entry else None,
-        challenge=Record(wanted.name, "CNAME", (f"{wanted.target}.",)) if wanted else None,
-        routing=()
-        if hostname.name.startswith("*.")
-        else tuple(Record(hostname.name, kind, (value,)) for kind, value in kinds),
-        ownership=next(iter(_ownership(hostname)), None),
-    )
 
 
 def _with_hint(error: Rejected, name: str) -> Rejected:

@@ -114,6 +114,14 @@ class FlyApi:
         """Make Fly look at DNS again. A write: it can turn a pending certificate active."""
         return self._hostname("POST", f"{self._path(hostname)}/check")
 
+    def request_managed(self, hostname: str) -> Hostname:
+        """Have Fly get and renew one of its own. 422 if that was asked for before."""
+        return self._hostname("POST", f"{self._app}/certificates/acme", {"hostname": hostname})
+
+    def delete_managed(self, hostname: str) -> None:
+        """Fly's own certificate ends; the hostname and the custom one stay."""
+        self._session.call("DELETE", f"{self._path(hostname)}/acme")
+
     def delete_custom(self, hostname: str) -> None:
         """Remove the custom certificate; the hostname and Fly's own certificate, if any, stay."""
         self._session.call("DELETE", f"{self._path(hostname)}/custom")

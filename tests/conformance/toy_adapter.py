@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict
 
-from certbroker.errors import Misunderstood, ProviderError, Unavailable
+from certbroker.errors import Misunderstood, ProviderError, Rejected, Unavailable
 from certbroker.model import (
     Assignment,
     Bundle,
@@ -24,13 +24,14 @@ from certbroker.model import (
     Traits,
     Waiting,
 )
-from certbroker.provider import Context
+from certbroker.provider import Context, ManagedFacts
 from certbroker.secret import SecretRef
 from certbroker.testkit.line import Line
 from certbroker.testkit.rig import Rig, context
 from tests.conformance.toy_cloud import TOKEN, ToyCloud
 
 FOREIGN = "ab" * 32
+OWN = "0c" * 32
 
 
 class ToySettings(BaseModel):
@@ -102,7 +103,11 @@ class ToyProvider:
     def inspect(self, assignment: Assignment) -> Mapping[str, Live]:
         objects = {item["id"]: item for item in self.listing("/objects")}
         bound = {item["name"]: item["object"] for item in self.listing("/bindings")}
-        return {name: self.live(objects[bound[name]]) for name in assignment.names if name in bound}
+        own = [name for name in assignment.names if name not in bound and self.issued().get(name)]
+        return {
+            **{name: self.live(objects[bound[name]]) for name in assignment.names if name in bound},
+            **{name: Live(Owner.MANAGED, Restorable.MANAGED, "own") for name in own},
+        }
 
     def live(self, item: Mapping[str, Any]) -> Live:
         words = item["name"].split("/")
@@ -145,6 +150,44 @@ class ToyProvider:
                 removed.append(f"object {item['name']}")
         return tuple(removed)
 
+    # ---- the cloud's own -----------------------------------------------------------------------------------------------
+
+    def issued(self) -> dict[str, bool]:
+        return {item["name"]: item["issued"] for item in self.listing("/own")}
+
+    def managed(self, names: Sequence[str]) -> Mapping[str, ManagedFacts]:
+        there = self.issued()
+        return {name: ManagedFacts("issued" if there[name] else "pending") for name in names if name in there}
+
+    def take_over(self, bundle: Bundle, before: Mapping[str, Live]) -> Mapping[str, Outcome]:
+        return self.push(bundle, before)
+
+    def give_way(self, assignment: Assignment) -> Mapping[str, Outcome]:
+        return {name: self.unbind(name, self.issued().get(name, False)) for name in assignment.names}
+
+    def unbind(self, name: str, issued: bool) -> Outcome:
+        if not issued:
+            return Failed(Rejected(f"the toy cloud has none of its own for {name}"))
+        self.session.call("DELETE", f"/bindings/{name}")
+        return Done()
+
+    def request_managed(self, assignment: Assignment) -> Mapping[str, Outcome]:
+        return {name: self.request(name) for name in assignment.names}
+
+    def request(self, name: str) -> Outcome:
+        answer = self.session.call("POST", f"/own/{name}").object()
+        return Done() if answer["issued"] else Waiting((Record(f"_own.{name}", "CNAME", ("toy.example.",)),))
+
+    def retire_managed(self, assignment: Assignment) -> Mapping[str, Outcome]:
+        bound = {item["name"] for item in self.listing("/bindings")}
+        return {name: self.retire(name, ours=name in bound) for name in assignment.names}
+
+    def retire(self, name: str, *, ours: bool) -> Outcome:
+        if not ours and name in self.issued():
+            return Failed(Rejected(f"the toy cloud serves {name} with its own"))
+        self.session.call("DELETE", f"/own/{name}")
+        return Done()
+
     def edges(self, assignment: Assignment) -> tuple[Edge, ...]:
         return (Edge("192.0.2.1"),)
 
@@ -175,6 +218,12 @@ def toy_rig(adapter: type[ToyProvider] = ToyProvider) -> Rig:
         for number in range(7):
             cloud.bindings[f"n{number}.example"] = cloud.put(f"made by hand {number}")
 
+    def manage() -> None:
+        cloud.own.update(dict.fromkeys(rig.names, OWN))
+
+    def grant() -> None:
+        cloud.own.update(dict.fromkeys(cloud.own, OWN))
+
     rig = Rig(
         make=make,
         served=cloud.served,
@@ -187,5 +236,7 @@ def toy_rig(adapter: type[ToyProvider] = ToyProvider) -> Rig:
         crowd=crowd,
         refuse=cloud.refused.add,
         hold=cloud.held.add,
+        manage=manage,
+        grant=grant,
     )
     return rig

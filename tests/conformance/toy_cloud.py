@@ -23,17 +23,20 @@ class ToyCloud(Simulator):
         super().__init__()
         self.objects: dict[str, dict[str, Any]] = {}
         self.bindings: dict[str, str] = {}
+        self.own: dict[str, str | None] = {}
+        """The cloud's own certificates by name; None: requested and not proven."""
         self.refused: set[str] = set()
         self.held: set[str] = set()
         self._last = 0
 
     def state(self) -> Mapping[str, Any]:
         bound = {f"binding {name}": target for name, target in self.bindings.items()}
-        return copy.deepcopy({**self.objects, **bound})
+        own = {f"own {name}": fingerprint for name, fingerprint in self.own.items()}
+        return copy.deepcopy({**self.objects, **bound, **own})
 
     def served(self, name: str) -> str | None:
         bound = self.bindings.get(name)
-        return self.objects[bound]["fingerprint"] if bound and name not in self.held else None
+        return self.objects[bound]["fingerprint"] if bound and name not in self.held else self.own.get(name)
 
     def put(self, name: str, fingerprint: str = "f0" * 32) -> str:
         """An object that somebody made by hand."""
@@ -59,6 +62,9 @@ class ToyCloud(Simulator):
             ("GET", "/bindings", lambda request: self._page(request, self._bound())),
             ("PUT", "/bindings/([^/]+)", self._bind),
             ("DELETE", "/bindings/([^/]+)", self._unbind),
+            ("GET", "/own", lambda request: self._page(request, self._owned())),
+            ("POST", "/own/([^/]+)", self._request),
+            ("DELETE", "/own/([^/]+)", self._retire),
         ]
 
     def _bound(self) -> list[dict[str, Any]]:
@@ -100,4 +106,15 @@ class ToyCloud(Simulator):
 
     def _unbind(self, request: Request, name: str) -> Response:
         self.bindings.pop(name, None)
+        return Response(204)
+
+    def _owned(self) -> list[dict[str, Any]]:
+        return [{"name": name, "issued": fingerprint is not None} for name, fingerprint in self.own.items()]
+
+    def _request(self, request: Request, name: str) -> Response:
+        self.own.setdefault(name, None)
+        return Response.of(200, {"name": name, "issued": self.own[name] is not None})
+
+    def _retire(self, request: Request, name: str) -> Response:
+        self.own.pop(name, None)
         return Response(204)

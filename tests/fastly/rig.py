@@ -29,6 +29,15 @@ class Fastly:
     line: Line
     token: str = ""
     settings: dict[str, Any] = field(default_factory=dict)
+    records: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+    """DNS as Fastly sees it."""
+
+    def prove(self) -> None:
+        """Publish what every subscription wants to see."""
+        for each in self.simulator.estate.subscriptions.values():
+            for domain in each.domains:
+                name = f"_acme-challenge.{domain.removeprefix('*.')}"
+                self.records[name, "CNAME"] = [f"{each.validation}."]
 
     def provider(self, store_id: str = STORE, **settings: Any) -> FastlyProvider:
         values = {"token": {"env": "FASTLY_TOKEN"}, **self.settings, **settings}
@@ -73,8 +82,10 @@ class Fastly:
 def make_fastly(quirks: Quirks | None = None, **more: Any) -> Fastly:
     """A new account with a default configuration."""
     clock = TestClock(NOW)
-    simulator = FastlySimulator(clock=clock.now, quirks=quirks, **{"managed_issuer": fastlys_own, **more})
-    return Fastly(simulator, clock, Line(simulator))
+    records: dict[tuple[str, str], list[str]] = {}
+    known = {"managed_issuer": fastlys_own, "lookup": lambda name, kind: records.get((name, kind), ()), **more}
+    simulator = FastlySimulator(clock=clock.now, quirks=quirks, **known)
+    return Fastly(simulator, clock, Line(simulator), records=records)
 
 
 def version(number: int = 1, names: tuple[str, ...] = NAMES, **more: Any) -> Bundle:
@@ -110,6 +121,7 @@ def label(quirks: Quirks) -> str:
 def fastly_rig(quirks: Quirks | None = None) -> Rig:
     """For the conformance suite."""
     fastly = make_fastly(quirks, domains=(*NAMES, "other.example.org"))
+    fastly.quirk(subscription_beside=True, managed_activation_returns=True)  # what nobody knows is allowed here
     simulator = fastly.simulator
 
     def put_foreign() -> Any:
@@ -136,6 +148,11 @@ def fastly_rig(quirks: Quirks | None = None) -> Rig:
         assert simulator.domains is not None
         simulator.domains.discard(name)
 
+    def manage() -> None:
+        fastly.quirk(managed_activation_moves=True)
+        for name in NAMES:
+            simulator.manage(name)
+
     return Rig(
         make=fastly.provider,
         served=fastly.served,
@@ -148,4 +165,6 @@ def fastly_rig(quirks: Quirks | None = None) -> Rig:
         occupy=occupy,
         crowd=crowd,
         refuse=refuse,
+        manage=manage,
+        grant=fastly.prove,
     )

@@ -24,7 +24,7 @@ def test_a_name_that_fastly_manages_is_left_alone_with_advice(moves: bool) -> No
     outcomes = fastly.push(bundle)
     error = failure(outcomes["example.com"])
     assert "manages the certificate of example.com itself" in error.what
-    assert "subscription" in str(error.hint)
+    assert "certbroker takeover" in str(error.hint)
     assert fastly.served("example.com") == managed
     assert serves(fastly, bundle, *NAMES[1:])
 

@@ -27,6 +27,8 @@ class Place:
 
     def __init__(self) -> None:
         self.held: set[str] = set()
+        self.granted = False
+        """The CNAMEs by which Fly validates stand."""
         self.theirs = make_bundle(NAMES, number=9)
         self.simulator = FlySimulator(
             clock=lambda: NOW,
@@ -39,6 +41,9 @@ class Place:
         self.line = Line(self.simulator)
 
     def _lookup(self, name: str, kind: str) -> list[str]:
+        if kind == "CNAME" and self.granted and name.startswith("_acme-challenge."):
+            base = name.removeprefix("_acme-challenge.")
+            return [f"{base}.{self.simulator.apps['site-blue'].id}.flydns.net"]
         if kind != "TXT" or name.removeprefix("_fly-ownership.") in self.held:
             return []
         return [self.simulator.apps["site-blue"].proofs[1]]
@@ -64,6 +69,9 @@ class Place:
         for name in NAMES:
             self.simulator.manage("site-blue", name)
         return self.theirs.fingerprint
+
+    def grant(self) -> None:
+        self.granted = True
 
     def upload(self, app: str = "site-blue", names: tuple[str, ...] = NAMES) -> str:
         """Somebody's upload for every name."""
@@ -109,6 +117,8 @@ def rig(place: Place, occupy: Callable[[], str]) -> Rig:
         crowd=place.crowd,
         refuse=place.refuse,
         hold=place.held.add,
+        manage=place.manage,
+        grant=place.grant,
     )
 
 
