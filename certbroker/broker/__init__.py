@@ -8,10 +8,11 @@ from certbroker.broker.accounts import (
     roll_over,
     show_accounts,
 )
-from certbroker.broker.checks import Finding, check
+from certbroker.broker.checks import check
 from certbroker.broker.desk import Desk
 from certbroker.broker.differences import Difference
 from certbroker.broker.drifting import Drifting, drift
+from certbroker.broker.findings import Finding
 from certbroker.broker.looking import Look, probe
 from certbroker.broker.needed import Needed, Records, challenges
 from certbroker.broker.opening import home_path, open_desk, open_store, read_config, sqlite_file, store_url

@@ -6,12 +6,14 @@ What is found is state in the store (a finding, since when), so `status` and the
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
 from certbroker import events
+from certbroker.broker import labels
 from certbroker.broker.desk import Desk
+from certbroker.broker.findings import Finding, remember
 from certbroker.broker.report import Line, State, day, minute, served_now
 from certbroker.challenges import Means
 from certbroker.deploy import verify
@@ -29,24 +31,10 @@ from certbroker.errors import (
 from certbroker.model import Assignment, Certificate, Method, Phase, Standing, Version
 from certbroker.probe import Roots, Verdict
 from certbroker.provider import ChecksCredentials
-from certbroker.store import DueRow, FindingState
+from certbroker.store import DueRow
 
 DAILY: Final = timedelta(hours=24)
 OBSERVE: Final = timedelta(hours=6)
-
-_STATES: Final[dict[State, FindingState]] = {State.OK: "ok", State.WARN: "warn", State.FAIL: "fail"}
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One answer: ok, warn or fail, about one subject."""
-
-    state: State
-    kind: str
-    name: str
-    what: str
-    hint: str = ""
-    now: str = ""
 
 
 def check(desk: Desk, names: Sequence[str] = (), *, write: bool = False) -> list[Finding]:
@@ -74,24 +62,28 @@ def check(desk: Desk, names: Sequence[str] = (), *, write: bool = False) -> list
     ]
     if not names:
         found += [_vault(desk), _store(desk)]
+    labels.look_again(desk, asked=True)
     for finding in found:
-        _remember(desk, finding)
+        remember(desk, finding)
     order = (State.FAIL, State.WARN, State.OK)
     return sorted(found, key=lambda finding: order.index(finding.state))
 
 
 def due_checks(desk: Desk) -> list[Line]:
-    """The daily credential checks whose time has come, and what failed before. One that changed its state is a line."""
+    """The daily looks at credentials and labels whose time has come, and what failed before. One that changed its state is a line."""
     now = desk.world.clock.now()
     lines = []
+    watched = []
     for row in desk.store.due(now, kind="check"):
-        desk.store.set_due([replace(row, at=now + DAILY)])
         kind, _, name = row.subject.partition("/")
         if name not in _declared(desk, kind):
             desk.store.clear_due("check", row.subject)
+        elif kind == "label":
+            watched.append(desk.config.certificates[name])
         else:
+            desk.store.set_due([replace(row, at=now + DAILY)])
             lines += _changed(desk, _credentials(desk, row.subject, write=False))
-    return lines + ask_failing(desk)
+    return [*lines, *labels.look(desk, watched), *ask_failing(desk)]
 
 
 def ask_failing(desk: Desk) -> list[Line]:
@@ -105,15 +97,22 @@ def ask_failing(desk: Desk) -> list[Line]:
             and finding.name in _declared(desk, finding.kind)
         ):
             lines += _changed(desk, _credentials(desk, f"{finding.kind}/{finding.name}", write=False))
-    return lines
+    return lines + labels.look_again(desk)
 
 
 def _declared(desk: Desk, kind: str) -> Collection[str]:
-    return {"target": desk.config.targets, "solver": desk.config.solvers, "issuer": desk.config.issuers}[kind]
+    config = desk.config
+    declared: dict[str, Collection[str]] = {
+        "target": config.targets,
+        "solver": config.solvers,
+        "issuer": config.issuers,
+        "label": config.certificates,
+    }
+    return declared[kind]
 
 
 def _changed(desk: Desk, finding: Finding) -> list[Line]:
-    if not _remember(desk, finding):
+    if not remember(desk, finding):
         return []
     return [Line(finding.state, f"{finding.kind} {finding.name}", finding.what)]
 
@@ -133,7 +132,7 @@ def observe(desk: Desk, skip: Collection[str] = ()) -> list[Line]:
                     desk.config.targets[a.target].heal for a in certificate.assignments
                 ):
                     desk.store.set_due([DueRow("certificate", certificate.name, now)])  # the next run heals
-                if _remember(desk, finding):
+                if remember(desk, finding):
                     lines.append(Line(finding.state, finding.name, finding.what))
     return lines
 
@@ -349,17 +348,3 @@ def _store(desk: Desk) -> Finding:
         desk.store.id,
         f"{desk.store.url}, schema current, {free}, looked at {minute(desk.world.clock.now())}",
     )
-
-
-def _remember(desk: Desk, finding: Finding) -> bool:
-    """Into the store; True (and an event) if the state changed."""
-    now = desk.world.clock.now()
-    event = events.Checked(
-        at=now, subject=f"{finding.kind}/{finding.name}", state=finding.state.value, what=finding.what
-    )
-    changed = desk.store.put_finding(
-        finding.kind, finding.name, _STATES[finding.state], finding.what, finding.hint or None, events=[event]
-    )
-    if changed:
-        desk.emit(event)
-    return changed

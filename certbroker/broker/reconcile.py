@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from certbroker import events, policy
+from certbroker.broker import labels
 from certbroker.broker.desk import Desk
 from certbroker.broker.done import Done
 from certbroker.broker.facts import Looked, gather
@@ -230,6 +231,7 @@ class Reconciler:
         if done.ordered:
             for kind in ("dns", "caa", "certificate"):
                 self._settle(kind, certificate.name, "an order went through")
+            labels.proven(self._desk, certificate)
         store.set_due(rows)
 
     def _prune(self, target: str, certificate: str) -> DueRow:

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from certbroker import events
+from certbroker.broker import labels
 from certbroker.broker.checks import ask_failing, due_checks, observe
 from certbroker.broker.desk import Desk, nearest
 from certbroker.broker.done import Done
@@ -121,6 +122,9 @@ def take_in(desk: Desk) -> None:
     to_check = {f"target/{name}" for name in config.targets} | {f"solver/{name}" for name in config.solvers}
     to_check |= {f"issuer/{issuer}" for c in config.certificates.values() for issuer in c.issuers}
     later = [DueRow("check", subject, now + CHECK_EVERY) for subject in sorted(to_check - checked)]
+    by_label = {f"{labels.KIND}/{c.name}": c.name for c in config.certificates.values() if labels.proves_in_dns(c)}
+    later += [DueRow("check", s, labels.next_look(name, now)) for s, name in by_label.items() if s not in checked]
+    to_check |= by_label.keys()
     if all(row.subject != "store" for row in store.due_of("prune")):
         later.append(DueRow("prune", "store", now + CHECK_EVERY))
 

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from certbroker import events, policy
+from certbroker.broker import labels
 from certbroker.broker.desk import Desk
 from certbroker.broker.done import Done
 from certbroker.broker.report import Entry, Line, Report, State, Trouble, day, minute, served_now, target_line
+from certbroker.broker.views import renewal_of
 from certbroker.errors import RecordWanted
-from certbroker.model import Phase
+from certbroker.model import Certificate, Phase
 
-ASKED_BY_ITSELF = frozenset({"target", "solver", "issuer", "edge"})
+ASKED_BY_ITSELF = frozenset({"target", "solver", "issuer", "edge", labels.KIND})
 """Kinds of findings that `renew` keeps up to date, so that one that is mended goes by itself."""
 
 TOLD = frozenset({Phase.FAILED, Phase.WAITING, Phase.RESTORING, Phase.RESTORED})
@@ -144,11 +146,17 @@ def _troubles(desk: Desk, done: Sequence[Done]) -> tuple[Trouble, ...]:
     for finding in store.findings(state="fail"):
         if finding.kind not in ASKED_BY_ITSELF:
             continue  # only `check` asks again; `status` shows it with its date
+        now = f"so since {minute(finding.since)}"
+        if finding.kind == labels.KIND:
+            users = labels.needed_by(desk, finding.name)
+            if any(finding.name in said for place, said in found if not place):
+                continue  # an order that failed for it has told it
+            now = "; ".join([_renewal(desk, each) for each in users[:1]] or [now])
         found.setdefault(
             (finding.kind, finding.what),
             Trouble(
                 f"{finding.kind} {finding.name}: {finding.what}",
-                f"so since {minute(finding.since)}",
+                now,
                 finding.hint or "",
             ),
         )
@@ -176,6 +184,15 @@ def _troubles(desk: Desk, done: Sequence[Done]) -> tuple[Trouble, ...]:
                     wait,
                 )
     return tuple(sorted(found.values(), key=lambda trouble: trouble.wait))
+
+
+def _renewal(desk: Desk, certificate: Certificate) -> str:
+    """What is served, and when it has to be replaced."""
+    now = desk.world.clock.now()
+    versions = [v.wanted for v in desk.store.variants(certificate.name).values() if v.wanted]
+    moments = [renewal_of(desk.store, desk.config, certificate, version, now) for version in versions]
+    served = served_now(desk.store, certificate.name)
+    return f"{served}; {certificate.name} renews {minute(min(moments))}" if moments else served
 
 
 def _summary(desk: Desk, done: Sequence[Done], troubles: Sequence[Trouble], held: Sequence[Done]) -> str:

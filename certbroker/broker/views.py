@@ -102,7 +102,7 @@ def _row(store: Store, config: Config, certificate: Certificate, now: datetime) 
         state = worst(states) if State.FAIL in states or State.WAIT in states else State.NONE
         return Row(certificate.name, state, "-", None, None, cells, "; ".join(notes) or "never issued")
     until = min(version.lifetime.ends for version in wanted)
-    renews = min(_renews(store, config, certificate, version, now) for version in wanted)
+    renews = min(renewal_of(store, config, certificate, version, now) for version in wanted)
     windows = [store.window(version.id) for version in wanted]
     notes += dict.fromkeys(f"the CA explains: {w.explanation_url}" for w in windows if w and w.explanation_url)
     if until <= now:
@@ -116,7 +116,8 @@ def _row(store: Store, config: Config, certificate: Certificate, now: datetime) 
     return Row(certificate.name, worst(states), label, until, renews, cells, "; ".join(notes))
 
 
-def _renews(store: Store, config: Config, certificate: Certificate, version: Version, now: datetime) -> datetime:
+def renewal_of(store: Store, config: Config, certificate: Certificate, version: Version, now: datetime) -> datetime:
+    """When this version is to be replaced, as far as is known now."""
     window = store.window(version.id)
     s = policy.Situation(now, config.every, version.key_type, certificate.names, certificate.issuers, version, window)
     return policy.renewal_moment(s)

@@ -39,6 +39,7 @@ from certbroker.world import World
 
 if TYPE_CHECKING:
     from certbroker.challenges.caa import CaaFinding
+    from certbroker.challenges.holding import Holding
     from certbroker.challenges.locate import Locator
     from certbroker.challenges.lookup import Lookup, Server
     from certbroker.challenges.persist import Verdict
@@ -147,12 +148,17 @@ class Challenges:
             self.locate(name, means)
 
     def require(self, name: str, means: Means) -> None:
-        """Whether what a person creates once for `name` stands. Asks DNS alone. Raises as `prepare`."""
+        """Whether what a person creates once for `name` stands, and no platform holds its label. Asks DNS alone.
+
+        Raises as `prepare`.
+        """
         for verdict, record in self.wanted(name, means):
             if verdict.state == "missing" or (verdict.state == "wrong" and record.type == "TXT"):
                 raise RecordWanted(f"{name} cannot be proven yet: {verdict.why}", hint=f"publish {record}")
             if verdict.state == "wrong":
                 raise NothingDone(verdict.why, hint=f"let it be {record}")
+        if means.method in (Method.DNS_01, Method.DNS_ACCOUNT_01):
+            self.locator.refuse_held(means.owner(name))
 
     def wanted(self, name: str, means: Means) -> list[tuple[Verdict, Record]]:
         """The records that a person has to create once so that `name` can be proven, and how each stands.
@@ -162,6 +168,15 @@ class Challenges:
         from certbroker.challenges import standing
 
         return standing.wanted(name, means, self.lookup, self._world.clock.now())
+
+    def holding(self, name: str, means: Means) -> Holding:
+        """In whose hands the label is where the CA looks for a proof of `name` in DNS. `means`: not one that wants its account.
+
+        Never raises for what DNS or a solver's service says.
+        """
+        from certbroker.challenges.holding import holding
+
+        return holding(name, means, self.locator, self.lookup, self._world.clock)
 
     @property
     def locator(self) -> Locator:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from certbroker.challenges import holders
 from certbroker.challenges.kinds import walks
-from certbroker.challenges.lookup import Lookup
+from certbroker.challenges.lookup import Lookup, Way
 from certbroker.challenges.records import Landing
 from certbroker.challenges.solver import Solver
 from certbroker.errors import NothingDone, ProviderError, Unavailable
@@ -32,6 +32,7 @@ class Locator:
         self._lookup = lookup
         self._solver = solver
         self._lock = threading.Lock()
+        self._ways: dict[str, Way] = {}
         self._landings: dict[str, Landing] = {}
 
     def locate(self, asked: str) -> Landing:
@@ -46,17 +47,33 @@ class Locator:
         with self._lock:
             return self._landings.setdefault(asked, landing)
 
-    def _find(self, asked: str) -> Landing:
+    def refuse_held(self, asked: str) -> None:
+        """Raises NothingDone if a platform that we know answers there, and nothing in the file says that it is ours.
+
+        Asks DNS alone: no solver and no token. Raises Unavailable if it does not answer.
+        """
+        way = self._way(asked)
+        holder = holders.holder_of(way.end) if way.end != asked else None
+        if holder and not holder.perhaps_ours and not any(within(way.end, s.zones) for s in self._settings.values()):
+            raise _held(asked, way, holder)
+
+    def _way(self, asked: str) -> Way:
+        with self._lock:
+            known = self._ways.get(asked)
+        if known is not None:
+            return known
         way = self._lookup.land(asked)
+        with self._lock:
+            return self._ways.setdefault(asked, way)
+
+    def _find(self, asked: str) -> Landing:
+        way = self._way(asked)
         holder = holders.holder_of(way.end) if way.end != asked else None
         claim = self._named(way.end)
         if claim is None and (holder is None or holder.perhaps_ours):
             claim = self._listed(way.end)
         if claim is None and holder is not None:
-            raise NothingDone(
-                f"{asked} is a CNAME to {way.end}: held by {holder.name}; the CA would look for our proof there",
-                hint=f"delete the CNAME {asked} ({holder.needed})",
-            )
+            raise _held(asked, way, holder)
         if claim is None:
             claim = self._walked(asked, way.end)
         solver, zone = claim
@@ -144,3 +161,10 @@ class Locator:
                 hint=f'if it is yours: [solver.{walkers[0]}] zones = ["{zone}"]; else delete the CNAME {asked}',
             )
         return walkers[0], zone
+
+
+def _held(asked: str, way: Way, holder: holders.Holder) -> NothingDone:
+    return NothingDone(
+        f"{asked} is a CNAME to {way.end}: held by {holder.name}; the CA would look for our proof there",
+        hint=f"delete the CNAME {asked} ({holder.needed})",
+    )

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Self
 
+from certbroker.challenges import persist
 from certbroker.model import Certificate, Method, Record
 from certbroker.names import base_name
 
@@ -44,7 +45,7 @@ class Means:
         return [f"*.{base}" if f"*.{base}" in wanted else base for base in bases]
 
     def owner(self, name: str) -> str:
-        """Where the CA looks for the TXT that proves `name` (perhaps a wildcard). Not while `wants_account`.
+        """Where the CA looks for the TXT that proves `name` (perhaps a wildcard) in DNS. Not while `wants_account`.
 
         RFC 8555 section 8.4; draft-ietf-acme-dns-account-label section 3: a label of its own for each account, so that several
         brokers prove one name and none needs the other's `_acme-challenge`.
@@ -52,6 +53,8 @@ class Means:
         if self.method is Method.DNS_ACCOUNT_01:
             assert self.account_uri is not None
             return f"{account_label(self.account_uri)}.{LABEL}.{base_name(name)}"
+        if self.method is Method.DNS_PERSIST_01:
+            return persist.owner(name)
         return f"{LABEL}.{base_name(name)}"
 
     def delegation(self, name: str) -> Record | None:

@@ -17,6 +17,7 @@ from certbroker.store.declared import Declared
 from certbroker.store.deployments import Deployments
 from certbroker.store.due import Due
 from certbroker.store.findings import Findings
+from certbroker.store.labels import Labels
 from certbroker.store.leases import Lease, Leases
 from certbroker.store.looks import Looks
 from certbroker.store.orders import Orders
@@ -31,6 +32,7 @@ from certbroker.store.rows import (
     FindingRow,
     FindingState,
     HistoryRow,
+    LabelRow,
     LeaseRow,
     NewOrderRow,
     NewVersion,
@@ -55,6 +57,7 @@ __all__ = [
     "FindingRow",
     "FindingState",
     "HistoryRow",
+    "LabelRow",
     "Lease",
     "LeaseRow",
     "NewOrderRow",
@@ -87,6 +90,7 @@ class Store(
     Looks,
     Due,
     Findings,
+    Labels,
     Leases,
     Retention,
 ):

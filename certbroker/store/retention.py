@@ -34,7 +34,7 @@ class Retention(History):
         Args:
             keep_versions: how many of each variant stay, at least one (rehearsals counted apart), besides those in use.
             history: how long events, runs, closed orders and removed records stay.
-            looks: how long the last look at an edge stays that nobody looks at any more, and who was passed over.
+            looks: how long the last look at an edge or a label stays that nobody looks at any more, and who was passed over.
         """
         old = now - history
         order, published, run, box = schema.acme_order, schema.published, schema.run, schema.sealed
@@ -50,6 +50,7 @@ class Retention(History):
                 _forget(connection, order, order.c.id.in_(some))
             seen = _forget(connection, schema.seen, schema.seen.c.at < now - looks)
             _forget(connection, schema.ca_limit, schema.ca_limit.c.until < now)
+            _forget(connection, schema.label, schema.label.c.at < now - looks)
             _forget(connection, schema.passed_over, schema.passed_over.c.until < now - looks)
             events = _forget(connection, schema.history, schema.history.c.at < old)
             runs = _forget(connection, run, run.c.started < old)

@@ -196,6 +196,21 @@ class SeenRow:
 
 
 @dataclass(frozen=True, slots=True)
+class LabelRow:
+    """In whose hands a name is where a CA looks for our proof. `since`: first seen so; `at`: last seen so."""
+
+    name: str
+    whose: str
+    held_by: str
+    leads_to: str
+    since: datetime
+    at: datetime
+    was: str | None = None
+    """Whose it was before that, in words, and when it was last seen so."""
+    was_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class PinRow:
     """That target keeps to this version until `until`, because a person said so."""
 

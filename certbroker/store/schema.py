@@ -348,7 +348,7 @@ lease = Table(
 finding = Table(
     "finding",
     metadata,
-    Column("kind", String(16), primary_key=True),  # target | solver | issuer | dns | vault | store
+    Column("kind", String(16), primary_key=True),  # target | solver | issuer | dns | label | vault | store
     Column("name", String(400), primary_key=True),
     Column("state", String(8), nullable=False),  # ok | warn | fail
     Column("what", Words, nullable=False),
@@ -358,6 +358,21 @@ finding = Table(
     Index("finding_state", "state"),
 )
 """What `check` last found, and since when."""
+
+label = Table(
+    "label",
+    metadata,
+    Column("name", String(320), primary_key=True),
+    Column("whose", String(16), nullable=False),
+    Column("held_by", Words, nullable=False),
+    Column("leads_to", String(255), nullable=False),
+    Column("since", Moment, nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("was", Words),
+    Column("was_at", Moment),
+    Index("label_at", "at"),
+)
+"""In whose hands the names are where CAs look for our proofs, as last seen, and whose they were before that."""
 
 run = Table(
     "run",

@@ -14,7 +14,7 @@ from certbroker.events import OrderStarted
 from certbroker.failover import Cause, PassedOver
 from certbroker.limits import Told
 from certbroker.model import KeyType, Live, Owner, Phase, Record, Restorable, Window
-from certbroker.store import DeploymentRow, DueRow, PinRow, SeenRow, Store, schema
+from certbroker.store import DeploymentRow, DueRow, LabelRow, PinRow, SeenRow, Store, schema
 from certbroker.store.backup import dump, load
 from tests.clock import START, TestClock
 from tests.store.fixtures import BOX, add, draft
@@ -66,6 +66,7 @@ def fill(store: Store) -> None:
     store.see([SeenRow(target="fly", name="a", edge="192.0.2.1", certificate="main", at=START, verdict="valid")])
     store.set_due([DueRow("certificate", "main", START)])
     store.put_finding("target", "fly", "warn", "reaches the whole organisation", "a smaller token")
+    store.put_label(LabelRow("_acme-challenge.example.com", "held", "Fly", "x.flydns.net", START, START, "ours", START))
     store.order_failed("other", KeyType.P256, error="no", hint=None, try_again=START)
     passed = PassedOver("letsencrypt", Cause.AWAY, START, START + timedelta(hours=1), "503", 2)
     store.put_passed("other", KeyType.P256, passed)

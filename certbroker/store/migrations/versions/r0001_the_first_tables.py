@@ -158,6 +158,19 @@ def upgrade() -> None:
     op.create_index("seen_at", "seen", ["at"], unique=False)
     op.create_index("seen_certificate", "seen", ["certificate"], unique=False)
     op.create_table(
+        "label",
+        sa.Column("name", sa.String(length=320), nullable=False),
+        sa.Column("whose", sa.String(length=16), nullable=False),
+        sa.Column("held_by", sa.Text(), nullable=False),
+        sa.Column("leads_to", sa.String(length=255), nullable=False),
+        sa.Column("since", sa.DateTime(), nullable=False),
+        sa.Column("at", sa.DateTime(), nullable=False),
+        sa.Column("was", sa.Text(), nullable=True),
+        sa.Column("was_at", sa.DateTime(), nullable=True),
+        sa.PrimaryKeyConstraint("name"),
+    )
+    op.create_index("label_at", "label", ["at"], unique=False)
+    op.create_table(
         "tally",
         sa.Column("phase", sa.String(length=16), nullable=False),
         sa.Column("many", sa.Integer(), nullable=False),
