@@ -12,12 +12,13 @@ import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Final, cast
-from urllib.parse import urlencode, urlsplit
+from typing import Any, Final
+from urllib.parse import urlencode
 
 import requests
-from requests.adapters import BaseAdapter, HTTPAdapter
+from requests.adapters import BaseAdapter
 from requests.structures import CaseInsensitiveDict
+from urllib3.exceptions import ReadTimeoutError
 
 from certbroker import __version__
 from certbroker.errors import (
@@ -31,10 +32,11 @@ from certbroker.errors import (
 )
 from certbroker.pacing import Pacer
 from certbroker.secret import Secret, without_key
-from certbroker.world import Clock, Network
+from certbroker.world import Clock
 
 CONNECT_SECONDS: Final = 5.0
 READ_SECONDS: Final = 30.0
+"""Of one whole answer, from its first byte to its last (see `transport`)."""
 LONGEST_WAIT: Final = 31 * 86400.0
 """Seconds: a service that asks for more patience than this has made a mistake."""
 USER_AGENT: Final = f"certbroker/{__version__}"
@@ -43,39 +45,6 @@ DETAIL_CHARACTERS: Final = 300
 
 _TAG: Final = re.compile(r"<[^<>]*>")
 _PRIVATE_KEY: Final = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*", re.DOTALL)
-
-
-class Transport(HTTPAdapter):
-    """requests' own transport with our habits: announce the contact, honour `connect_to`, never re-send.
-
-    `connect_to` maps "host:port" to "host:port" as curl's --connect-to does: name checking and SNI stay with the first.
-    """
-
-    def __init__(self, network: Network, connect_to: Mapping[str, str] | None = None, *, pool: int = 10) -> None:
-        self._network = network
-        self._connect_to = dict(connect_to or {})
-        super().__init__(pool_connections=pool, pool_maxsize=pool, max_retries=0)
-
-    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
-        parts = urlsplit(request.url or "")
-        self._network.contact("http", f"{parts.scheme}://{parts.netloc}")
-        return super().send(request, *args, **kwargs)
-
-    def get_connection_with_tls_context(self, request: Any, verify: Any, proxies: Any = None, cert: Any = None) -> Any:
-        parts = urlsplit(request.url)
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-        named = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
-        elsewhere = self._connect_to.get(f"{named}:{port}")
-        if elsewhere is None:
-            return super().get_connection_with_tls_context(request, verify, proxies=proxies, cert=cert)
-        host, _, to_port = elsewhere.rpartition(":")
-        host_params, pool_kwargs = self.build_connection_pool_key_attributes(request, verify, cert)
-        if parts.scheme == "https":
-            names = {"server_hostname": parts.hostname, "assert_hostname": parts.hostname}
-            pool_kwargs = cast("Any", {**pool_kwargs, **names})
-        return self.poolmanager.connection_from_host(
-            host.strip("[]"), int(to_port), scheme=host_params["scheme"], pool_kwargs=pool_kwargs
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,9 +162,11 @@ class Session:
             answer = Answer(self.service, response.status_code, CaseInsensitiveDict(response.headers), response.content)
         except requests.exceptions.SSLError:
             raise Unavailable(f"{self.service} showed a certificate we do not trust at {self.base}") from None
-        except requests.exceptions.Timeout:
-            raise Unavailable(f"{self.service} did not answer {method} {path} in time") from None
         except (requests.exceptions.RequestException, OSError) as error:
+            if isinstance(error, requests.exceptions.Timeout) or isinstance(
+                next(iter(error.args), None), ReadTimeoutError
+            ):
+                raise Unavailable(f"{self.service} did not answer {method} {path} in time") from None
             raise Unavailable(f"{self.service} cannot be reached ({type(error).__name__})") from None
         if 200 <= answer.status < 300 or answer.status in expect:
             return answer

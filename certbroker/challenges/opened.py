@@ -128,7 +128,8 @@ class Opened:
         self, *, service: str, base: str, authorize: Callable[[], Mapping[str, Secret]], traits: Traits
     ) -> Session:
         from certbroker.pacing import Pacer, Rate
-        from certbroker.session import Session, Transport
+        from certbroker.session import Session
+        from certbroker.transport import Transport
 
         return Session(
             service=service,

@@ -12,7 +12,8 @@ from certbroker.model import Assignment, Edge, Traits
 from certbroker.pacing import Pacer, Rate
 from certbroker.provider import Context, Provider
 from certbroker.secret import Secret, SecretRef
-from certbroker.session import Session, Transport
+from certbroker.session import Session
+from certbroker.transport import Transport
 from certbroker.world import World
 
 

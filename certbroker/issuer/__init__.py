@@ -308,7 +308,7 @@ class Issuer:
 
     def _new_line(self) -> CaNetwork:
         from certbroker.issuer.network import CaNetwork
-        from certbroker.session import Transport
+        from certbroker.transport import Transport
 
         return CaNetwork(
             self.settings.name,

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import itertools
 import json
-import socket
 import threading
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -22,9 +19,8 @@ from requests.adapters import BaseAdapter
 from certbroker.errors import IssuanceError, IssuerUnavailable, RateLimited
 from certbroker.issuer.messages import EmptyAnswer
 from certbroker.issuer.network import TRIES, CaNetwork
-from certbroker.session import LONGEST_WAIT, Transport
+from certbroker.session import LONGEST_WAIT
 from certbroker.testkit.simulator import Fault, Request, Response, Simulator, SimulatorTransport
-from certbroker.world import SystemClock, SystemNetwork
 from tests.clock import START, TestClock
 
 BASE = "http://ca.test"
@@ -263,105 +259,6 @@ def test_foreign_text_cannot_steer_the_terminal() -> None:
     assert "\x1b" not in str(caught.value)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 700
-
-
-# ---- answers without a measure -----------------------------------------------------------------------------------------
-
-
-class Raw:
-    """A server that sends these bytes to whoever connects, one piece every `pause` seconds, over and over if it is asked to."""
-
-    def __init__(self, *pieces: bytes, pause: float = 0.0, forever: bytes = b"") -> None:
-        self.pieces = pieces
-        self.pause = pause
-        self.forever = forever
-        self.sent = 0
-
-    def __enter__(self) -> str:
-        self.socket = socket.create_server(("127.0.0.1", 0))
-        self.thread = threading.Thread(target=self._serve, daemon=True)
-        self.thread.start()
-        return f"http://127.0.0.1:{self.socket.getsockname()[1]}"
-
-    def __exit__(self, *exc: object) -> None:
-        self.socket.close()
-        self.thread.join(10)
-
-    def _serve(self) -> None:
-        with contextlib.suppress(OSError):
-            connection, _ = self.socket.accept()
-            with connection:
-                connection.recv(65536)
-                for piece in itertools.chain(self.pieces, itertools.repeat(self.forever) if self.forever else ()):
-                    connection.sendall(piece)
-                    self.sent += len(piece)
-                    time.sleep(self.pause)
-
-
-def real_line(seconds: float) -> CaNetwork:
-    clock = SystemClock()
-    transport = Transport(SystemNetwork())
-    return CaNetwork(
-        "ca", clock=clock, transport=transport, verify=True, plain=True, deadline=clock.monotonic() + seconds
-    )
-
-
-HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
-
-
-@pytest.mark.parametrize(
-    "head",
-    [b"Content-Length: 9999999999\r\n\r\n", b"\r\n", b"Content-Length: -5\r\n\r\n", b"Content-Encoding: gzip\r\n\r\n"],
-)
-def test_an_answer_without_end_is_cut_off_at_a_mebibyte(head: bytes) -> None:
-    server = Raw(HEAD + head, forever=b" " * 65536)
-    with server as url:
-        with pytest.raises(IssuanceError, match="ca answered its directory with more than 1 MiB"):
-            real_line(30).read(f"{url}/dir", "its directory")
-        assert server.sent < 8 << 20  # what the kernel's buffers on both sides may hold besides
-
-
-def test_chunks_without_end_are_cut_off_too() -> None:
-    chunked, chunk = b"Transfer-Encoding: chunked\r\n\r\n", b"1000\r\n" + b"x" * 4096 + b"\r\n"
-    with Raw(HEAD + chunked, forever=chunk) as url, pytest.raises(IssuanceError, match="more than 1 MiB"):
-        real_line(30).read(f"{url}/dir", "its directory")
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"Content-Length: 100\r\n\r\n{}",
-        b"Transfer-Encoding: chunked\r\n\r\nzz\r\n{}",
-        b"Transfer-Encoding: chunked\r\n\r\n-2\r\n{}",
-        b"Transfer-Encoding: chunked\r\n\r\nff\r\n{}",
-    ],
-)
-def test_an_answer_that_breaks_off_is_a_line_that_broke(body: bytes) -> None:
-    with Raw(HEAD + body) as url, pytest.raises(IssuerUnavailable, match="cannot be reached"):
-        real_line(30).read(f"{url}/dir", "its directory")
-
-
-def test_an_answer_that_drips_ends_at_the_deadline() -> None:
-    """Each byte comes within every time limit of its own."""
-    with Raw(HEAD + b"Content-Length: 1000\r\n\r\n", pause=0.05, forever=b" ") as url:
-        began = time.monotonic()
-        with pytest.raises(IssuerUnavailable, match=r"its directory in time\Z"):
-            real_line(0.5).read(f"{url}/dir", "its directory")
-        assert time.monotonic() - began < 20
-
-
-@pytest.mark.parametrize(
-    "head",
-    [
-        b"HTTP/1.1 999 What\r\n",
-        b"HTTP/1.1 103 Early\r\n\r\nHTTP/1.1 200 OK\r\nX: \xff\r\n",
-        b"SSH-2.0-x\r\n",
-        b"\xff\xff",
-    ],
-)
-def test_what_is_hardly_http_is_an_error_of_ours(head: bytes) -> None:
-    with Raw(head + b"Content-Length: 0\r\n\r\n") as url, pytest.raises(IssuanceError):
-        real_line(5).read(f"{url}/dir", "its directory").object()
 
 
 # ---- where a CA may send us --------------------------------------------------------------------------------------------
