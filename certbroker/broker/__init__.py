@@ -1,28 +1,37 @@
-"""The use cases: what the command line, cron and a worker call. Everything here is a selection over one path."""
+"""The use cases: what the command line, cron and a worker call. Everything here is a selection over one path.
 
-from certbroker.broker.accounts import (
-    AccountView,
-    deactivate_account,
-    import_account,
-    make_account,
-    roll_over,
-    show_accounts,
-)
-from certbroker.broker.checks import check
-from certbroker.broker.desk import Desk
-from certbroker.broker.differences import Difference
-from certbroker.broker.drifting import Drifting, drift
-from certbroker.broker.findings import Finding
-from certbroker.broker.looking import Look, probe
-from certbroker.broker.needed import Needed, Records, challenges
-from certbroker.broker.opening import home_path, open_desk, open_store, read_config, sqlite_file, store_url
-from certbroker.broker.plans import Plans, show
-from certbroker.broker.readiness import Ready, ready
-from certbroker.broker.report import Entry, Line, Report, State, Trouble, day, minute, readable, served_now
-from certbroker.broker.revoking import revoke
-from certbroker.broker.rollback import lift, rollback
-from certbroker.broker.runs import issue, push, renew
-from certbroker.broker.views import Status, explain, status, told
+A command pays for what it uses: each name is imported with its first use.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from certbroker.broker.accounts import (
+        AccountView,
+        deactivate_account,
+        import_account,
+        make_account,
+        roll_over,
+        show_accounts,
+    )
+    from certbroker.broker.checks import check
+    from certbroker.broker.desk import Desk
+    from certbroker.broker.differences import Difference
+    from certbroker.broker.drifting import Drifting, drift
+    from certbroker.broker.findings import Finding
+    from certbroker.broker.looking import Look, probe
+    from certbroker.broker.needed import Needed, Records, challenges
+    from certbroker.broker.opening import home_path, open_desk, open_store, read_config, sqlite_file, store_url
+    from certbroker.broker.plans import Plans, show
+    from certbroker.broker.readiness import Ready, ready
+    from certbroker.broker.report import Entry, Line, Report, State, Trouble, day, minute, readable, served_now
+    from certbroker.broker.revoking import revoke
+    from certbroker.broker.rolling_back import lift, rollback
+    from certbroker.broker.runs import issue, push, renew
+    from certbroker.broker.views import Status, explain, status, told
 
 __all__ = [
     "AccountView",
@@ -72,3 +81,30 @@ __all__ = [
     "store_url",
     "told",
 ]
+
+
+_PLACES: Final = {
+    "accounts": "AccountView deactivate_account import_account make_account roll_over show_accounts",
+    "checks": "check",
+    "desk": "Desk",
+    "differences": "Difference",
+    "drifting": "Drifting drift",
+    "findings": "Finding",
+    "looking": "Look probe",
+    "needed": "Needed Records challenges",
+    "opening": "home_path open_desk open_store read_config sqlite_file store_url",
+    "plans": "Plans show",
+    "readiness": "Ready ready",
+    "report": "Entry Line Report State Trouble day minute readable served_now",
+    "revoking": "revoke",
+    "rolling_back": "lift rollback",
+    "runs": "issue push renew",
+    "views": "Status explain status told",
+}
+
+
+def __getattr__(name: str) -> Any:
+    place = next((place for place, names in _PLACES.items() if name in names.split()), None)
+    if place is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{place}"), name)

@@ -16,7 +16,6 @@ from certbroker.broker.desk import Desk
 from certbroker.broker.findings import Finding, remember
 from certbroker.broker.report import Line, State, day, minute, served_now
 from certbroker.challenges import Means
-from certbroker.deploy import verify
 from certbroker.errors import (
     CertbrokerError,
     IssuanceError,
@@ -29,7 +28,6 @@ from certbroker.errors import (
     VaultError,
 )
 from certbroker.model import Assignment, Certificate, Method, Phase, Standing, Version
-from certbroker.probe import Roots, Verdict
 from certbroker.provider import ChecksCredentials
 from certbroker.store import DueRow
 
@@ -158,6 +156,9 @@ def _observe(desk: Desk, certificate: Certificate) -> Iterator[Finding]:
 
 
 def _compare(desk: Desk, subject: str, assignment: Assignment, version: Version) -> Finding:
+    from certbroker.deploy import verify
+    from certbroker.probe import Roots
+
     edges = desk.target(assignment.target).edges(assignment)
     roots = Roots.of(version.roots_pem) if version.roots_pem else Roots.system()
     bad = []
@@ -311,6 +312,8 @@ def _stores(desk: Desk, certificate: Certificate) -> Iterator[Finding]:
 
 def _edges(desk: Desk, certificates: Sequence[Certificate]) -> Iterator[Finding]:
     """How many edges of each target answer at all."""
+    from certbroker.probe import Roots, Verdict
+
     for target in sorted({a.target for c in certificates for a in c.assignments}):
         assignment = next(a for c in certificates for a in c.assignments if a.target == target)
         try:

@@ -1,24 +1,27 @@
-"""What one run has at hand: the file, the store, and everything that is opened only when it is needed."""
+"""What one run has at hand: the file, the store, and everything that is opened, and imported, only when it is needed."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from certbroker.challenges import Challenges, Means
 from certbroker.config import Config, IssuerSettings, default_vault, rehearsal
-from certbroker.deploy import Saga, Target, open_target
 from certbroker.errors import UsageError
 from certbroker.events import Emit
-from certbroker.issuer import CaPace, Issuer
 from certbroker.limits import Rates
 from certbroker.model import Certificate, Method, Version
 from certbroker.secret import Secret, SecretRef
 from certbroker.store import Store
-from certbroker.vault import Vault
 from certbroker.world import World
+
+if TYPE_CHECKING:
+    from certbroker.deploy.saga import Saga
+    from certbroker.deploy.target import Target
+    from certbroker.issuer import CaPace, Issuer
+    from certbroker.vault import Vault
 
 RUN_SECONDS: Final = 1800.0
 """After this a run starts nothing new outside; the next one goes on."""
@@ -57,6 +60,8 @@ class Desk:
         """Raises VaultError."""
         with self._lock:
             if self._vault is None:
+                from certbroker.vault import Vault
+
                 url = self.config.vault or default_vault(self.world.environ)
                 self._vault = Vault.open(url, self.world.environ, self.config.path.parent)
             return self._vault
@@ -86,6 +91,8 @@ class Desk:
     def target(self, name: str) -> Target:
         with self._lock:
             if name not in self._targets:
+                from certbroker.deploy.target import open_target
+
                 self._targets[name] = open_target(
                     self.config.targets[name],
                     config=self.config,
@@ -136,6 +143,8 @@ class Desk:
         return self._open_issuer(derived)
 
     def _open_issuer(self, settings: IssuerSettings) -> Issuer:
+        from certbroker.issuer import Issuer
+
         return Issuer(
             settings,
             store=self.store,
@@ -157,6 +166,8 @@ class Desk:
         with self._lock:
             place = settings.directory, settings.rates
             if place not in self._paces:
+                from certbroker.issuer import CaPace
+
                 self._paces[place] = CaPace(self.world.clock, settings.rates, settings.directory)
             return self._paces[place]
 
@@ -169,6 +180,8 @@ class Desk:
 
     @property
     def saga(self) -> Saga:
+        from certbroker.deploy.saga import Saga
+
         return Saga(
             store=self.store,
             world=self.world,

@@ -13,14 +13,12 @@ from certbroker.broker import labels
 from certbroker.broker.checks import ask_failing, due_checks, observe
 from certbroker.broker.desk import Desk, nearest
 from certbroker.broker.done import Done
-from certbroker.broker.reconcile import Reconciler
 from certbroker.broker.report import Line, Report, State
 from certbroker.broker.running import running
 from certbroker.broker.telling import Run, tell
 from certbroker.challenges import Means
 from certbroker.config import Config, TargetSettings
 from certbroker.errors import ProviderError, UsageError
-from certbroker.issuer import OrderRequest
 from certbroker.model import Assignment, Certificate, Phase, Version
 from certbroker.plan import Selection
 from certbroker.store import DueRow, TakenIn
@@ -172,6 +170,10 @@ def reconcile(
     desk: Desk, chosen: Sequence[Certificate], selection: Selection, *, refresh_windows: bool = False
 ) -> list[Done]:
     """The one path, for these certificates."""
+    if not chosen:
+        return []
+    from certbroker.broker.reconcile import Reconciler  # with all that ordering and pushing needs
+
     done: list[Done] = []
     for start in range(0, len(chosen), BATCH):
         reconciler = Reconciler(desk, selection, refresh_windows=refresh_windows)
@@ -180,6 +182,8 @@ def reconcile(
 
 
 def _rehearse(run: Run, certificate: Certificate) -> Report:
+    from certbroker.issuer import OrderRequest
+
     desk = run.desk
     desk.check_vault()
     requests = [
