@@ -276,6 +276,14 @@ class Pruned(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Forgotten(Event):
+    """What had left the file was forgotten because somebody said so. `removed`: what went at the platforms, in words."""
+
+    kind = "forgotten"
+    removed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Bug(Event):
     """Something we did not foresee; the run goes on with the other certificates and ends 1."""
 

@@ -75,6 +75,8 @@ class TargetFacts:
     """Why it cannot be asked or written now."""
     heal: bool = False
     """The owner wants drift put right there unasked, also where a person did it."""
+    agreed: frozenset[str] = frozenset()
+    """Names at which what is there now may be replaced though it is not ours: the owner said so once."""
     pin: Pin | None = None
     """In force: neither lifted nor over, and its version is not revoked."""
 

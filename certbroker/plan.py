@@ -6,7 +6,7 @@ last shows it. Every (target, name) is compared with the wanted version, never t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
 
@@ -181,14 +181,10 @@ def _push(
     c = facts.certificate
     live = target.live or {}
     there = {name for name in names if version is not None and name in live and live[name].agrees(version)}
-    agreed = {name for name, known in target.deployments.items() if target.heal and known.drifted}
+    agreed = target.agreed | {name for name, known in target.deployments.items() if target.heal and known.drifted}
     foreign = tuple(n for n in names if n in live and live[n].owner is Owner.FOREIGN and n not in there | agreed)
     if foreign and not selection.yes:
-        ends = max((end for name in foreign if (end := live[name].ends)), default=None)
-        until = f", until {ends:%a %d %b %Y}" if ends else ""
-        why = f"{target.name} serves a certificate that is not ours for {', '.join(foreign)}{until}"
-        if any(live[name].restorable is Restorable.NO for name in foreign):
-            why += "; it could not be put back"
+        why = f"{target.name} serves a certificate that is not ours for {', '.join(foreign)}{_how_long(live, foreign)}"
         again = f"certbroker push {c.name} --target {target.name}" if selection.heal else f"certbroker renew {c.name}"
         return Hold(
             c.name,
@@ -202,12 +198,23 @@ def _push(
     )
 
 
+def _how_long(live: Mapping[str, Live], foreign: Collection[str]) -> str:
+    """Of what is not ours: until when it would do, and whether it could come back."""
+    ends = max((end for name in foreign if (end := live[name].ends)), default=None)
+    until = f", until {ends:%a %d %b %Y}" if ends else ""
+    lost = any(live[name].restorable is Restorable.NO for name in foreign)
+    return until + ("; it could not be put back" if lost else "")
+
+
 def _why_push(target: TargetFacts, names: tuple[str, ...], version: Version | None, live: Mapping[str, Live]) -> str:
     known = [target.deployments[name] for name in names if name in target.deployments]
+    there = [name for name in names if name in live and live[name].owner is Owner.FOREIGN]
+    if foreign := [name for name in there if version is None or not live[name].agrees(version)]:
+        return f"serves a certificate that is not ours{_how_long(live, foreign)}"
     if version is not None and any(d.version_id == version.id for d in known):
         phases = {d.phase for d in known if d.version_id == version.id}
         if Phase.WAITING in phases:
-            return "waited for a record"
+            return f"it waits: {next((d.why for d in known if d.phase is Phase.WAITING and d.why), 'for a record')}"
         if Phase.RESTORED in phases:
             return "made things worse the last time and was put back"
         if any(d.drifted for d in known):
@@ -218,8 +225,6 @@ def _why_push(target: TargetFacts, names: tuple[str, ...], version: Version | No
     if version is not None and all(name in live and live[name].agrees(version) for name in names):
         return f"serves {version.label} already, put there by somebody else"
     owners = {live[name].owner for name in names if name in live}
-    if Owner.FOREIGN in owners:
-        return "serves a certificate that is not ours"
     if Owner.MANAGED in owners:
         return "serves the platform's own certificate"
     return "nothing of ours there" if target.live is not None else "never pushed"

@@ -8,7 +8,7 @@ from pathlib import Path
 from sqlalchemy import insert
 
 from certbroker import broker
-from certbroker.broker.runs import take_in
+from certbroker.broker.taking_in import take_in
 from certbroker.config import Config
 from certbroker.model import KeyType, Phase
 from certbroker.store import DeploymentRow, DueRow, Store, schema

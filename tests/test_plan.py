@@ -173,6 +173,32 @@ def test_a_plan_never_pushes_what_is_settled_and_never_forgets_what_is_open(
     assert not any(isinstance(step, Order) for step in made.steps)
 
 
+owners = st.sampled_from([None, *(owner for owner in Owner if owner is not Owner.OTHER_STORE)])
+
+
+@given(st.lists(st.tuples(phases, owners, st.booleans()), min_size=1, max_size=4), st.booleans())
+def test_the_plan_of_what_was_carried_out_is_empty(
+    found: list[tuple[Phase | None, Owner | None, bool]], new: bool
+) -> None:
+    """Whatever stood where: ordering, pushing and proving leaves nothing to do."""
+    targets = [
+        target(
+            f"t{i}",
+            None if new else phase,
+            heal=heal,
+            live={name: Live(owner, Restorable.KEPT) for name in NAMES} if owner else None,
+        )
+        for i, (phase, owner, heal) in enumerate(found)
+    ]
+    before = facts(*targets, have=None if new else version())
+    made = plan(before, Selection(yes=True))
+    done = {step.assignment.target: Phase.COMMITTED for step in made.steps if isinstance(step, Push | Verify | Restore)}
+    settled = {t.name: next(iter(t.deployments.values())).phase for t in targets if t.deployments}
+    after = facts(*(target(t.name, done.get(t.name, settled.get(t.name))) for t in targets), have=version())
+    assert plan(after, Selection()).steps == ()
+    assert bool(made.orders) == new
+
+
 @pytest.mark.parametrize(
     ("wish", "have", "known", "kept", "words"),
     [

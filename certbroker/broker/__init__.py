@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from certbroker.broker.differences import Difference
     from certbroker.broker.drifting import Drifting, drift
     from certbroker.broker.findings import Finding
+    from certbroker.broker.forgetting import Forgotten, forget, forget_host
     from certbroker.broker.looking import Look, probe
     from certbroker.broker.needed import Needed, Records, challenges
     from certbroker.broker.opening import home_path, open_desk, open_store, read_config, sqlite_file, store_url
@@ -40,6 +41,7 @@ __all__ = [
     "Drifting",
     "Entry",
     "Finding",
+    "Forgotten",
     "Line",
     "Look",
     "Needed",
@@ -56,6 +58,8 @@ __all__ = [
     "deactivate_account",
     "drift",
     "explain",
+    "forget",
+    "forget_host",
     "home_path",
     "import_account",
     "issue",
@@ -90,6 +94,7 @@ _PLACES: Final = {
     "differences": "Difference",
     "drifting": "Drifting drift",
     "findings": "Finding",
+    "forgetting": "Forgotten forget forget_host",
     "looking": "Look probe",
     "needed": "Needed Records challenges",
     "opening": "home_path open_desk open_store read_config sqlite_file store_url",

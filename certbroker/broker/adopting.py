@@ -15,7 +15,7 @@ from certbroker.broker.done import Done
 from certbroker.broker.opening import home_path
 from certbroker.broker.report import Line, Report, State, day
 from certbroker.broker.running import running
-from certbroker.broker.runs import take_in
+from certbroker.broker.taking_in import take_in
 from certbroker.broker.telling import tell
 from certbroker.config import organization
 from certbroker.errors import BadMaterial, UsageError
@@ -75,7 +75,7 @@ def adopt(
     with desk.store.lease(f"certificate/{name}", f"{desk.world.host}, import"):
         held = _held(desk, certificate, found, yes=yes)
         with running(desk, "import", why) as run:
-            take_in(desk)
+            take_in(desk, [name])
             done = Done(name)
             if held is not None:
                 text = f"{held.label} {held.fingerprint[:6]} is held already; nothing changed"

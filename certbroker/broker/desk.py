@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from certbroker.broker.report import Trouble
 from certbroker.challenges import Challenges, Means
 from certbroker.config import Config, IssuerSettings, default_vault, rehearsal
 from certbroker.errors import UsageError
@@ -47,6 +48,8 @@ class Desk:
         self._paces: dict[tuple[str, Rates], CaPace] = {}
         self._vault: Vault | None = None
         self._challenges: Challenges | None = None
+        self.told: list[Trouble] = []
+        """What stands in the way of the file itself, for the end of the run."""
 
     def resolve(self, ref: SecretRef) -> Secret:
         """At first use, once a run. Raises UsageError."""

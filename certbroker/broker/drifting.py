@@ -10,7 +10,8 @@ from certbroker.broker.differences import Difference, differences
 from certbroker.broker.done import Done
 from certbroker.broker.report import Report, Trouble
 from certbroker.broker.running import running
-from certbroker.broker.runs import reconcile, take_in
+from certbroker.broker.runs import reconcile
+from certbroker.broker.taking_in import take_in
 from certbroker.broker.telling import tell
 from certbroker.deploy.drift import Cause
 from certbroker.plan import Selection
@@ -52,21 +53,25 @@ def drift(
     chosen = [desk.certificate(name) for name in names] or list(desk.config.certificates.values())
     found = tuple(differences(desk, chosen))
     ill = [each for each in found if each.cause.healable]
-    healed = _heal(desk, ill, yes=yes, reason=reason) if heal and ill else None
+    healed = _heal(desk, names, ill, yes=yes, reason=reason) if heal and ill else None
     left = [each for each in found if not each.cause.fine and not (healed and each.cause.healable)]
     codes = {3 if each.cause.unknown else 1 for each in left} | ({healed.exit_code} if healed else {0})
     return Drifting(found, healed, next(code for code in (1, 3, 0) if code in codes))
 
 
-def _heal(desk: Desk, ill: Sequence[Difference], *, yes: bool, reason: str | None) -> Report:
+def _heal(desk: Desk, names: Sequence[str], ill: Sequence[Difference], *, yes: bool, reason: str | None) -> Report:
     targets: dict[str, set[str]] = {}
     for each in ill:
         targets.setdefault(each.certificate, set()).add(each.target)
     with running(desk, "drift", reason) as run:
-        take_in(desk)
+        take_in(desk, names)
         done: list[Done] = []
         for where in dict.fromkeys(frozenset(each) for each in targets.values()):
-            chosen = [desk.certificate(name) for name, at in targets.items() if at == where]
+            chosen = [
+                desk.config.certificates[name]
+                for name, at in targets.items()
+                if at == where and name in desk.config.certificates
+            ]
             selection = Selection(order=False, targets=where, ignore_backoff=True, yes=yes, heal=True)
             done += reconcile(desk, chosen, selection)
         return tell(run, done, [])

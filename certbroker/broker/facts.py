@@ -10,7 +10,7 @@ from certbroker.deploy.drift import Wanted, compare
 from certbroker.errors import ProviderError
 from certbroker.failover import Cause, PassedOver
 from certbroker.limits import concerns
-from certbroker.model import Assignment, Certificate, KeyType, Live, Phase, Version, Window
+from certbroker.model import Assignment, Certificate, KeyType, Live, Owner, Phase, Version, Window
 from certbroker.names import base_name
 from certbroker.plan import DeploymentFacts, Facts, OpenOrder, Pin, TargetFacts, VariantFacts
 from certbroker.policy import Wishes
@@ -151,7 +151,21 @@ def _target(
         live=live,
         trouble=trouble,
         heal=settings.heal,
+        agreed=_agreed(desk, assignment, live),
         pin=pin,
+    )
+
+
+def _agreed(desk: Desk, assignment: Assignment, live: Mapping[str, Live] | None) -> frozenset[str]:
+    """Where the owner agreed that what is there now is replaced. Anything else that came there meanwhile is asked about."""
+    if not any(each.owner is Owner.FOREIGN for each in (live or {}).values()):
+        return frozenset()
+    said = desk.store.agreed(assignment.certificate)
+    return frozenset(
+        name
+        for name, now in (live or {}).items()
+        if (then := said.get((assignment.target, name)))
+        and (then.reference, then.fingerprint, then.serial) == (now.reference, now.fingerprint, now.serial)
     )
 
 

@@ -111,7 +111,17 @@ class Reconciler:
             tried=tried,
             store_id=self._desk.store.id,
         )
-        return plan(facts, chosen)
+        made = plan(facts, chosen)
+        for push in made.pushes if s.yes else ():
+            self._remember_yes(push)
+        return made
+
+    def _remember_yes(self, push: Push) -> None:
+        """Before anything is done: whatever fails from here on, the next run does not ask again."""
+        there = self._looked.get((push.assignment.certificate, push.assignment.target))
+        replaced = {name: there[name] for name in push.foreign} if isinstance(there, dict) else {}
+        if replaced:
+            self._desk.store.agree(push.assignment.certificate, push.assignment.target, replaced)
 
     def _ask_windows(self, certificate: Certificate) -> None:
         """Ask the CA of each wanted version when to renew, where its last answer is due to be asked again (RFC 9773)."""

@@ -11,7 +11,8 @@ from certbroker.broker.done import Done
 from certbroker.broker.exports import pick
 from certbroker.broker.report import Report, served_now
 from certbroker.broker.running import running
-from certbroker.broker.runs import reconcile, take_in
+from certbroker.broker.runs import reconcile
+from certbroker.broker.taking_in import take_in
 from certbroker.broker.telling import tell
 from certbroker.config import IssuerSettings, preset
 from certbroker.errors import NothingDone, UsageError

@@ -11,7 +11,8 @@ from certbroker.broker.desk import Desk, nearest
 from certbroker.broker.facts import gather
 from certbroker.broker.report import Report, day
 from certbroker.broker.running import running
-from certbroker.broker.runs import reconcile, take_in
+from certbroker.broker.runs import reconcile
+from certbroker.broker.taking_in import take_in
 from certbroker.broker.telling import tell
 from certbroker.errors import UsageError
 from certbroker.model import Assignment, Certificate, Phase, Version
@@ -46,7 +47,7 @@ def rollback(
     places = [(each, _version(desk, certificate, facts.targets[each.target], each, number, now)) for each in chosen]
     desk.check_vault()
     with running(desk, "rollback", why) as run:
-        take_in(desk)
+        take_in(desk, [name])
         if wait is not None:
             desk.patience = wait
         with desk.store.lease(
@@ -68,7 +69,7 @@ def lift(desk: Desk, name: str, *, targets: Sequence[str] = (), why: str | None 
         where = f" on {', '.join(targets)}" if targets else ""
         raise UsageError(f"{name} is not pinned{where}", hint=f"certbroker explain {name} tells what it serves")
     with running(desk, "rollback --lift", why) as run:
-        take_in(desk)
+        take_in(desk, [name])
         now = desk.world.clock.now()
         told = [
             events.Unpinned(at=now, certificate=name, target=row.target, why=why or "lifted by hand") for row in pinned

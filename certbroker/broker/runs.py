@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
-from typing import Any
 
 from certbroker import events
-from certbroker.broker import labels
 from certbroker.broker.checks import ask_failing, due_checks, observe
 from certbroker.broker.desk import Desk, nearest
 from certbroker.broker.done import Done
 from certbroker.broker.report import Line, Report, State
 from certbroker.broker.running import running
+from certbroker.broker.taking_in import CHECK_EVERY, take_in
 from certbroker.broker.telling import Run, tell
 from certbroker.challenges import Means
-from certbroker.config import Config, TargetSettings
 from certbroker.errors import ProviderError, UsageError
 from certbroker.model import Assignment, Certificate, Phase, Version
 from certbroker.plan import Selection
-from certbroker.store import DueRow, TakenIn
+from certbroker.store import DueRow
 
 BATCH = 200
 """Certificates reconciled together: bounds memory and the time until the first is served."""
-
-CHECK_EVERY = timedelta(hours=24)
 
 
 def renew(
@@ -39,7 +33,7 @@ def renew(
 ) -> Report:
     """Do what is due, and nothing else. `names` narrows it to those certificates, due or not."""
     with running(desk, "renew", reason) as run:
-        take_in(desk)
+        take_in(desk, names, yes=yes and not names)
         selection = Selection(yes=yes, ignore_backoff=bool(names))
         if names:
             chosen = [desk.certificate(name) for name in names]
@@ -73,7 +67,7 @@ def issue(
 ) -> Report:
     """Order now, by hand, and push. `staging`: rehearse with a test CA; that version is never wanted and never pushed."""
     with running(desk, "issue", reason) as run:
-        take_in(desk)
+        take_in(desk, [name])
         certificate = desk.certificate(name)
         if staging:
             return _rehearse(run, certificate)
@@ -98,7 +92,7 @@ def push(
         if target not in desk.config.targets:
             raise UsageError(f"no target is called {target}", hint=nearest(target, desk.config.targets))
     with running(desk, "push", reason) as run:
-        take_in(desk)
+        take_in(desk, names)
         if wait is not None:
             desk.patience = wait
         chosen = [desk.certificate(name) for name in names] or [
@@ -106,52 +100,6 @@ def push(
         ]
         selection = Selection(order=False, targets=frozenset(targets) or None, ignore_backoff=True, yes=yes, heal=True)
         return tell(run, reconcile(desk, chosen, selection), ask_failing(desk))
-
-
-def take_in(desk: Desk) -> None:
-    """Read the file into the store if it changed since this host last did: new and changed certificates are due at once."""
-    config, store = desk.config, desk.store
-    if store.taken_in(desk.world.host) == config.digest:
-        return
-    certificates = {c.name: _certificate_data(c, config) for c in config.certificates.values()}
-    targets = {t.name: _target_data(t) for t in config.targets.values()}
-    now = desk.world.clock.now()
-    checked = {row.subject for row in store.due_of("check")}
-    to_check = {f"target/{name}" for name in config.targets} | {f"solver/{name}" for name in config.solvers}
-    to_check |= {f"issuer/{issuer}" for c in config.certificates.values() for issuer in c.issuers}
-    later = [DueRow("check", subject, now + CHECK_EVERY) for subject in sorted(to_check - checked)]
-    by_label = {f"{labels.KIND}/{c.name}": c.name for c in config.certificates.values() if labels.proves_in_dns(c)}
-    later += [DueRow("check", s, labels.next_look(name, now)) for s, name in by_label.items() if s not in checked]
-    to_check |= by_label.keys()
-    if all(row.subject != "store" for row in store.due_of("prune")):
-        later.append(DueRow("prune", "store", now + CHECK_EVERY))
-
-    def due(taken: TakenIn) -> Sequence[DueRow]:
-        touched = {*taken.added["target"], *taken.changed["target"]}
-        names = {*taken.added["certificate"], *taken.changed["certificate"]}
-        names |= {c.name for c in config.certificates.values() if any(a.target in touched for a in c.assignments)}
-        return [*(DueRow("certificate", name, now) for name in sorted(names)), *later]
-
-    store.take_in(desk.world.host, config.file, config.digest, certificates, targets, due=due)
-    for subject in checked - to_check:
-        store.clear_due("check", subject)
-
-
-def _certificate_data(certificate: Certificate, config: Config) -> dict[str, Any]:
-    return {
-        "names": list(certificate.names),
-        "keys": list(certificate.keys),
-        "issuers": [[name, config.issuers[name].directory] for name in certificate.issuers],
-        "targets": [[a.target, list(a.names)] for a in certificate.assignments],
-        "challenge": certificate.challenge.value,
-        "alias": certificate.alias,
-    }
-
-
-def _target_data(target: TargetSettings) -> dict[str, Any]:
-    options = json.loads(json.dumps(target.options.model_dump(), default=str))
-    edges = [str(edge) for edge in target.edges]
-    return {"type": target.type, "edges": edges, "accept_untrusted": target.accept_untrusted, "options": options}
 
 
 def _due_certificates(desk: Desk) -> list[Certificate]:

@@ -183,7 +183,7 @@ def _troubles(desk: Desk, done: Sequence[Done]) -> tuple[Trouble, ...]:
                     error.hint or "",
                     wait,
                 )
-    return tuple(sorted(found.values(), key=lambda trouble: trouble.wait))
+    return tuple(sorted([*desk.told, *found.values()], key=lambda trouble: trouble.wait))
 
 
 def _renewal(desk: Desk, certificate: Certificate) -> str:

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from certbroker import failover, policy
 from certbroker.broker.facts import left_out, wishes
+from certbroker.broker.orphans import Orphan, left, orphans
 from certbroker.broker.report import PHASE_STATE, State, day, minute, readable, served_now, worst
 from certbroker.config import Config
 from certbroker.errors import UsageError
@@ -49,7 +50,7 @@ class Status:
     rows: tuple[Row, ...]
     findings: tuple[tuple[State, str, str, str], ...]
     """state, subject, what, hint."""
-    orphans: tuple[str, ...]
+    orphans: tuple[Orphan, ...]
     looked_at: datetime | None
     exit_code: int
 
@@ -66,7 +67,6 @@ def status(store: Store, config: Config, now: datetime) -> Status:
         for f in store.findings()
         if f.state in shown
     )
-    orphans = tuple(_orphan(store, kind, name, gone) for kind, name, gone in store.orphans())
     looked = store.last_look()
     bad = sum(1 for row in rows if row.state is State.FAIL) + sum(1 for f in findings if f[0] is State.FAIL)
     waits = sum(1 for row in rows if row.state is State.WAIT)
@@ -75,7 +75,7 @@ def status(store: Store, config: Config, now: datetime) -> Status:
         targets=targets,
         rows=tuple(rows),
         findings=findings,
-        orphans=orphans,
+        orphans=tuple(orphans(store, config, now, left(store))),
         looked_at=looked,
         exit_code=1 if bad else 3 if waits else 0,
     )
@@ -145,17 +145,6 @@ def _cell(
     if bad.phase is Phase.DELIVERED:
         return Cell(state, f"{label} delivered", "delivered; nobody can look")
     return Cell(state, label, bad.why or "")
-
-
-def _orphan(store: Store, kind: str, name: str, gone: datetime) -> str:
-    left = f"left the file on {day(gone)}"
-    if kind == "certificate":
-        versions = [v for v in store.versions(name) if not v.rehearsal]
-        rows = [row for row in store.deployments(name) if row.phase.settled]
-        where = ", ".join(dict.fromkeys(row.target for row in rows))
-        until = f" until {day(versions[0].lifetime.ends)}" if versions else ""
-        return f"certificate {name} {left}; " + (f"still served by {where}{until}" if where else "served nowhere")
-    return f"target {name} {left}; what was pushed there stays"
 
 
 def _sentence(store: Store, rows: Sequence[Row], bad: int, waits: int, looked: datetime | None) -> str:
@@ -331,6 +320,9 @@ def told(kind: str, target: str | None, name: str | None, data: Mapping[str, obj
         case "revoked":
             said = f": {data['why']}" if data.get("why") else ""
             return f"{data.get('version')} revoked by {data.get('issuer')} ({data.get('reason')}), signed by {data.get('signed')}{said}"
+        case "forgotten":
+            removed = f"; removed {', '.join(map(str, _listed(data['removed'])))}" if data.get("removed") else ""
+            return f"{f'at {target} ' if target else ''}forgotten, because it had left the file{removed}"
         case "account":
             return f"account at {data.get('issuer')} {data.get('what')}: {data.get('uri')}"
         case "order-failed":

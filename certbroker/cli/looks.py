@@ -202,7 +202,7 @@ def status(ctx: click.Context, as_json: bool) -> int:
     for state, subject, what, hint in found.findings:
         paper.line(f"{paper.sign(state.value)} {subject}: {what}" + (f"    hint: {hint}" if hint else ""))
     for orphan in found.orphans:
-        paper.line(f"{paper.sign('none')} {orphan}")
+        paper.line(f"{paper.sign('none')} {orphan.what}    hint: {orphan.hint}")
     return found.exit_code
 
 

@@ -1,4 +1,4 @@
-"""The commands that may change something: renew, issue, push; and plan, which shows what they would do."""
+"""The commands that may change something: renew, issue, push."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from certbroker.cli.command import Command, as_json
-from certbroker.errors import UsageError
 from certbroker.world import World
 
 if TYPE_CHECKING:
@@ -143,80 +142,4 @@ def push(
     )
 
 
-@click.command(cls=Command)
-@click.argument("names", nargs=-1, metavar="[NAME]...")
-@click.option("--target", "targets", multiple=True, metavar="TARGET", help="Only for this target; may be repeated.")
-@click.option("--offline", is_flag=True, help="The file against what is known: no token, no network.")
-@click.option("--all", "everything", is_flag=True, help="Also list what needs nothing.")
-@click.option("--exit-code", is_flag=True, help="Exit 4 if something would change.")
-@as_json
-@click.pass_context
-def plan(
-    ctx: click.Context,
-    names: tuple[str, ...],
-    targets: tuple[str, ...],
-    offline: bool,
-    everything: bool,
-    exit_code: bool,
-    as_json: bool,
-) -> int:
-    """Show what renew would do, and why. Changes nothing."""
-    from certbroker import broker
-    from certbroker.broker import minute, readable
-    from certbroker.cli.paper import Paper, counted
-    from certbroker.plan import Hold, Order, Push, Restore
-
-    if offline and targets:
-        raise UsageError("--offline plans the whole file, not a target", hint="leave out --target")
-    desk = desk_of(ctx)
-    plans = broker.show(desk, names, targets=targets, offline=offline)
-    paper = Paper(ctx.find_root().obj)
-    code = plans.exit_code if plans.exit_code != 4 or exit_code else 0
-    if as_json:
-        paper.json(plans)
-        return code
-    for p in plans.plans:
-        if not p.steps and not p.remarks and not everything:
-            continue
-        paper.line(f"{p.certificate.name} · {', '.join(map(readable, p.certificate.names))}")
-        for step in p.steps:
-            match step:
-                case Order():
-                    paper.line(f" + order   {step.issuer}, {step.key_type.value:<14} {step.why}")
-                    if step.key_why:
-                        paper.line(f"   key:    {step.key_why}")
-                    if step.instead:
-                        paper.line(f"   note:   {step.instead}")
-                case Push():
-                    label = step.version.label if step.version else "the new one"
-                    mark = "~" if step.foreign else "+"
-                    paper.line(f" {mark} push    {step.assignment.target:<16} {label:<12} {step.why}")
-                case Hold():
-                    until = f" until {minute(step.until)}" if step.until else ""
-                    sign = paper.sign("fail" if step.failed else "wait")
-                    paper.line(f" {sign} hold    {step.target or 'order':<16} {step.why}{until}")
-                    if step.hint:
-                        paper.line(f"   hint:   {step.hint}")
-                case Restore():
-                    paper.line(
-                        f" ~ restore {step.assignment.target:<16} what the push of {step.version.label} made worse"
-                    )
-                case _:
-                    paper.line(f" · verify  {step.assignment.target:<16} {step.version.label}")
-        for remark in p.remarks:
-            paper.line(f" · {remark}")
-        if not p.steps and p.next_look:
-            paper.line(f" · nothing to do until {minute(p.next_look)}")
-    paper.line(f"{counted(plans.orders, 'order')}, {counted(plans.pushes, 'push', 'pushes')}, nothing removed.")
-    for issuer, taken in plans.limits.items():
-        paper.line(f"Limits{f' of {issuer}' if len(plans.limits) > 1 else ''}: {taken}.")
-    if plans.foreign:
-        paper.line(
-            f"{plans.foreign} more would replace a certificate that is not ours. To do it: certbroker renew --yes"
-        )
-    elif plans.orders or plans.pushes:
-        paper.line("To do it: certbroker renew")
-    return code
-
-
-COMMANDS = (plan, renew, issue, push)
+COMMANDS = (renew, issue, push)

@@ -343,8 +343,8 @@ class Saga:
 
     # ---- prune -------------------------------------------------------------------------------------------------------
 
-    def prune(self, target: Target, assignment: Assignment, keep: frozenset[str]) -> None:
-        """Remove at the target what we made and nothing uses any more. A refusal waits for the next time."""
+    def prune(self, target: Target, assignment: Assignment, keep: frozenset[str]) -> tuple[str, ...]:
+        """Remove at the target what we made and nothing uses any more; returns it in words. A refusal waits for the next time."""
         removed = target.provider.prune(assignment, Keep(keep))
         for what in removed:
             self.journal.tell(
@@ -352,6 +352,7 @@ class Saga:
                     at=self.world.clock.now(), certificate=assignment.certificate, target=target.name, what=what
                 )
             )
+        return removed
 
 
 def _never_tried(row: DeploymentRow) -> bool:

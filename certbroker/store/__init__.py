@@ -11,12 +11,14 @@ from typing import Self
 
 from certbroker.secret import Sealed
 from certbroker.store.accounts import Accounts
+from certbroker.store.agreed import Agreed
 from certbroker.store.birth import prepare
 from certbroker.store.ca_limits import CaLimits
-from certbroker.store.declared import Declared
+from certbroker.store.declared import Declared, said_digest
 from certbroker.store.deployments import Deployments
 from certbroker.store.due import Due
 from certbroker.store.findings import Findings
+from certbroker.store.forgetting import Forgetting
 from certbroker.store.labels import Labels
 from certbroker.store.leases import Lease, Leases
 from certbroker.store.looks import Looks
@@ -27,11 +29,13 @@ from certbroker.store.published import Published
 from certbroker.store.retention import Retention
 from certbroker.store.rows import (
     Account,
+    ClaimRow,
     DeploymentRow,
     DueRow,
     FindingRow,
     FindingState,
     HistoryRow,
+    InForce,
     LabelRow,
     LeaseRow,
     NewOrderRow,
@@ -39,6 +43,7 @@ from certbroker.store.rows import (
     OrderRow,
     OrderState,
     PinRow,
+    Placed,
     PublishedRow,
     Purpose,
     RunRow,
@@ -52,11 +57,13 @@ from certbroker.world import Clock
 
 __all__ = [
     "Account",
+    "ClaimRow",
     "DeploymentRow",
     "DueRow",
     "FindingRow",
     "FindingState",
     "HistoryRow",
+    "InForce",
     "LabelRow",
     "Lease",
     "LeaseRow",
@@ -65,6 +72,7 @@ __all__ = [
     "OrderRow",
     "OrderState",
     "PinRow",
+    "Placed",
     "PublishedRow",
     "Purpose",
     "RunRow",
@@ -74,6 +82,7 @@ __all__ = [
     "Swept",
     "TakenIn",
     "Variant",
+    "said_digest",
 ]
 
 
@@ -85,8 +94,10 @@ class Store(
     CaLimits,
     Passed,
     Pins,
+    Agreed,
     Published,
     Deployments,
+    Forgetting,
     Looks,
     Due,
     Findings,

@@ -1,29 +1,55 @@
-"""The file as last taken in: what it declares, and what left it."""
+"""The file as last taken in: what it declares, what left it, and what the file of each host says."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import Connection, and_, delete, func, select
 
 from certbroker.events import Event
 from certbroker.model import JsonObject
 from certbroker.store import schema
 from certbroker.store.engine import upsert
-from certbroker.store.history import History
-from certbroker.store.rows import DueRow, TakenIn, plain
+from certbroker.store.rows import ClaimRow, DueRow, InForce, TakenIn, plain
+from certbroker.store.tally import Tally
+
+Declaration = Mapping[str, Mapping[str, JsonObject]]
+"""By kind ("certificate", "target") and name."""
 
 
-class Declared(History):
-    """While a host's digest is the one it took in last, only what is due needs a look."""
+class Declared(Tally):
+    """While a host's digest is the one it took in last, and nobody changed it since, only what is due needs a look."""
 
     def taken_in(self, host: str) -> str | None:
-        """The digest of the file that `host` last took in whole, or None."""
-        row = self.row(select(schema.host.c.digest).where(schema.host.c.host == host))
-        return None if row is None else str(row.digest)
+        """The digest of the file that `host` last took in, while all of it is in force; else None."""
+        row = self.row(select(schema.host).where(schema.host.c.host == host))
+        if row is None or row.generation is None or row.generation != self._generation():
+            return None
+        return str(row.digest)
+
+    def in_force(self) -> InForce:
+        """What is declared, whoever's file says so; what left it is not."""
+        table = schema.declared
+        found: dict[str, dict[str, JsonObject]] = {"certificate": {}, "target": {}}
+        generation = self._generation()
+        for row in self.rows(select(table).where(table.c.gone.is_(None))):
+            found[row.kind][row.name] = row.data
+        return InForce(generation, found["certificate"], found["target"])
+
+    def others(self, host: str, since: datetime) -> list[ClaimRow]:
+        """What the files of other hosts say that have begun a run since then, each host's claims together."""
+        run, claim = schema.run, schema.claim
+        last = func.max(run.c.started).label("last")
+        alive = (
+            select(run.c.host, last).where(run.c.started >= since, run.c.host != host).group_by(run.c.host).subquery()
+        )
+        rows = self.rows(select(claim, alive.c.last).join(alive, alive.c.host == claim.c.host).order_by(claim.c.host))
+        return [ClaimRow(row.host, row.last, row.kind, row.name, row.digest) for row in rows]
 
     def take_in(
         self,
@@ -34,12 +60,20 @@ class Declared(History):
         targets: Mapping[str, JsonObject],
         events: Sequence[Event] = (),
         due: Callable[[TakenIn], Sequence[DueRow]] = lambda taken: (),
-    ) -> TakenIn:
-        """Make this file what is declared. What left it is kept as an orphan; what comes back counts as added.
+        *,
+        says: Declaration | None = None,
+        whole: bool = True,
+        after: int | None = None,
+    ) -> TakenIn | None:
+        """Make this what is declared. What left it is kept as an orphan; what comes back counts as added.
 
         Args:
             due: what is due because of it. Called inside the transaction, so it must not use the store: a run that dies
                 cannot have taken in a certificate that is then never due. What left the file is not due any more.
+            says: what the host's file says, where that is not all in force.
+            whole: it is, so `taken_in` knows the file from now on.
+            after: the generation that all this was weighed against. None is returned, and nothing done, if another host was
+                faster.
         """
         now = self.now()
         table = schema.declared
@@ -49,12 +83,17 @@ class Declared(History):
         }
         added, changed, gone = defaultdict(list), defaultdict(list), defaultdict(list)
         rows: list[dict[str, Any]] = []
+        back: list[str] = []
         with self.writing(events) as connection:
+            generation = self._locked(connection)
+            if after is not None and after != generation:
+                return None
             known = {(row.kind, row.name): row for row in self.fetch(connection, select(table))}
             for (kind, name), data in given.items():
                 row = known.get((kind, name))
                 if row is None or row.gone is not None:
                     added[kind].append(name)
+                    back += [name] if row is not None and kind == "certificate" else []
                 elif row.data != data:
                     changed[kind].append(name)
                 else:
@@ -64,8 +103,15 @@ class Declared(History):
                 if (kind, name) not in given and row.gone is None:
                     gone[kind].append(name)
                     rows.append({"kind": kind, "name": name, "data": row.data, "gone": now})
-            upsert(connection, table, rows)
-            upsert(connection, schema.host, [{"host": host, "digest": digest, "file": file, "at": now}])
+            with self.counted(connection, self._wanted(connection, gone["certificate"] + back)):
+                upsert(connection, table, rows)
+            if rows:
+                generation += 1
+                upsert(connection, schema.meta, [{"key": "generation", "value": str(generation)}])
+            stands = generation if whole else None
+            mine = {"host": host, "digest": digest, "file": file, "at": now, "generation": stands}
+            upsert(connection, schema.host, [mine])
+            self._claim(connection, host, says or {"certificate": certificates, "target": targets})
             taken = TakenIn(added=_by_kind(added), changed=_by_kind(changed), gone=_by_kind(gone))
             upsert(connection, schema.due, [{"kind": d.kind, "subject": d.subject, "at": d.at} for d in due(taken)])
             for name in taken.gone["certificate"]:
@@ -75,6 +121,18 @@ class Declared(History):
                     )
                 )
         return taken
+
+    def forget_host(self, host: str) -> bool:
+        """Its file has no say any more. False if nothing is known of it."""
+        with self.writing() as connection:
+            connection.execute(delete(schema.claim).where(schema.claim.c.host == host))
+            found = schema.finding.c.kind == "file"
+            connection.execute(delete(schema.finding).where(found, schema.finding.c.name == host))
+            return connection.execute(delete(schema.host).where(schema.host.c.host == host)).rowcount > 0
+
+    def hosts(self) -> list[str]:
+        """Whose files are known."""
+        return [row.host for row in self.rows(select(schema.host.c.host).order_by(schema.host.c.host))]
 
     def declared(self, kind: str, name: str) -> JsonObject | None:
         """What the file says, or last said, about a "certificate" or "target"."""
@@ -90,6 +148,47 @@ class Declared(History):
             (row.kind, row.name, row.gone)
             for row in self.rows(statement.order_by(table.c.gone, table.c.kind, table.c.name))
         ]
+
+    def _claim(self, connection: Connection, host: str, says: Declaration) -> None:
+        table = schema.claim
+        new = {(kind, name): said_digest(data) for kind, named in says.items() for name, data in named.items()}
+        old = {
+            (row.kind, row.name): row.digest
+            for row in self.fetch(connection, select(table).where(table.c.host == host))
+        }
+        changed = [(key, digest) for key, digest in new.items() if old.get(key) != digest]
+        upsert(
+            connection,
+            table,
+            [{"host": host, "kind": kind, "name": name, "digest": digest} for (kind, name), digest in changed],
+        )
+        for kind, name in old.keys() - new.keys():
+            mine = and_(table.c.host == host, table.c.kind == kind, table.c.name == name)
+            connection.execute(delete(table).where(mine))
+
+    def _wanted(self, connection: Connection, certificates: Sequence[str]) -> set[int]:
+        """The wanted versions of these."""
+        variant = schema.variant
+        found = set()
+        for start in range(0, len(certificates), 500):
+            some = variant.c.certificate.in_(certificates[start : start + 500])
+            found |= {row.wanted for row in self.fetch(connection, select(variant.c.wanted).where(some)) if row.wanted}
+        return found
+
+    def _generation(self) -> int:
+        row = self.row(select(schema.meta.c.value).where(schema.meta.c.key == "generation"))
+        return 0 if row is None else int(row.value)
+
+    def _locked(self, connection: Connection) -> int:
+        """Whoever else takes in a file waits."""
+        self.first(connection, select(schema.meta.c.key).where(schema.meta.c.key == "id").with_for_update())
+        row = self.first(connection, select(schema.meta.c.value).where(schema.meta.c.key == "generation"))
+        return 0 if row is None else int(row.value)
+
+
+def said_digest(data: JsonObject) -> str:
+    """Equal for equal declarations."""
+    return hashlib.sha256(json.dumps(plain(data), sort_keys=True).encode()).hexdigest()
 
 
 def _by_kind(names: Mapping[str, list[str]]) -> dict[str, tuple[str, ...]]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Select, Table, and_, delete, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, Table, and_, delete, exists, func, select, update
 
 from certbroker.model import Phase
 from certbroker.store import schema
 from certbroker.store.history import History
+from certbroker.store.placed import still_there
 from certbroker.store.rows import Swept
 
 HISTORY: Final = timedelta(days=400)
@@ -19,7 +20,6 @@ LOOKS: Final = timedelta(days=30)
 """An edge that nobody looked at for so long is gone."""
 
 _CHUNK: Final = 500
-_SETTLED: Final = [phase.value for phase in Phase if phase.settled]
 _UNSETTLED: Final = [phase.value for phase in Phase if not phase.settled]
 
 
@@ -90,16 +90,8 @@ def _surplus(keep: int) -> Select[Any]:
 
 def _placed(version_id: ColumnElement[int]) -> ColumnElement[bool]:
     """It was put on some target for some name, and no other version was proven there since."""
-    here, later = schema.deployment.alias("here"), schema.deployment.alias("later")
-    replaced = exists().where(
-        later.c.target == here.c.target,
-        later.c.name == here.c.name,
-        later.c.version_id != here.c.version_id,
-        later.c.phase.in_(_SETTLED),
-        or_(later.c.since > here.c.since, and_(later.c.since == here.c.since, later.c.version_id > here.c.version_id)),
-    )
-    put = or_(here.c.pushed.is_not(None), here.c.phase.in_(_SETTLED))
-    return exists().where(here.c.version_id == version_id, put, ~replaced)
+    here = schema.deployment.alias("here")
+    return exists().where(here.c.version_id == version_id, still_there(here))
 
 
 def _owned(box: Table, kind: str, ids: list[int]) -> ColumnElement[bool]:

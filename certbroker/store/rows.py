@@ -39,6 +39,26 @@ class TakenIn:
 
 
 @dataclass(frozen=True, slots=True)
+class InForce:
+    """What is declared, by name. `generation`: how often that has changed."""
+
+    generation: int
+    certificates: Mapping[str, JsonObject]
+    targets: Mapping[str, JsonObject]
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimRow:
+    """What the file of `host` says of something, as a digest. `last`: when its last run began."""
+
+    host: str
+    last: datetime
+    kind: str
+    name: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
 class Variant:
     """What is ordered and renewed as one. `finalized`: when a CA was last asked to sign, whatever came of it."""
 
@@ -208,6 +228,16 @@ class LabelRow:
     was: str | None = None
     """Whose it was before that, in words, and when it was last seen so."""
     was_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A version that was put on a target for a name, and is there as far as we know."""
+
+    certificate: str
+    target: str
+    name: str
+    version_id: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,7 +66,7 @@ _json = JSON(none_as_null=True)
 _serial = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by itself only for INTEGER
 
 meta = Table("meta", metadata, Column("key", String(40), primary_key=True), Column("value", Text, nullable=False))
-"""`id` (the store's id) and whatever else is one value."""
+"""`id` (the store's id), `generation` (how often what is declared has changed)."""
 
 host = Table(
     "host",
@@ -75,8 +75,21 @@ host = Table(
     Column("digest", String(64), nullable=False),
     Column("file", Text, nullable=False),
     Column("at", Moment, nullable=False),
+    Column("generation", Integer),
 )
-"""The digest of the file each host last took in whole: while it is the same, only due rows are looked at."""
+"""The digest of the file each host last came with. `generation`: which declaration all of it was part of, if all of it was;
+while both are the same (`meta`), only due rows are looked at."""
+
+claim = Table(
+    "claim",
+    metadata,
+    Column("host", String(255), primary_key=True),
+    Column("kind", String(16), primary_key=True),  # certificate | target
+    Column("name", String(255), primary_key=True),
+    Column("digest", String(64), nullable=False),
+    Index("claim_name", "kind", "name"),
+)
+"""What each host's file says of a certificate or target, as a digest of `declared.data`, in force or not."""
 
 declared = Table(
     "declared",
@@ -298,6 +311,17 @@ pin = Table(
     Index("pin_version", "version_id"),
 )
 """What a person rolled back: that target keeps to this version, whatever is wanted."""
+
+agreed = Table(
+    "agreed",
+    metadata,
+    Column("certificate", String(255), primary_key=True),
+    Column("target", String(64), primary_key=True),
+    Column("name", String(255), primary_key=True),
+    Column("live", _json, nullable=False),
+    Column("at", Moment, nullable=False),
+)
+"""What is not ours and may be replaced, because the owner said so once; over as soon as ours is proven there."""
 
 tally = Table(
     "tally",

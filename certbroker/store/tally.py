@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, exists, func, select, update
 
 from certbroker.model import Phase
 from certbroker.store import schema
@@ -21,10 +21,10 @@ _tally: Final = schema.tally
 
 
 class Tally(History):
-    """Whatever changes a phase or what is wanted does so inside `counted`."""
+    """Whatever changes a phase, what is wanted or what is declared does so inside `counted`."""
 
     def count_deployments(self) -> dict[Phase, int]:
-        """Of wanted versions, by phase."""
+        """Of wanted versions, by phase; of certificates that left the file, none."""
         rows = self.rows(select(_tally).where(_tally.c.many > 0))
         return {Phase(row.phase): row.many for row in rows}
 
@@ -46,11 +46,14 @@ class Tally(History):
                 connection.execute(row.values(many=_tally.c.many + change))
 
     def _count(self, connection: Connection, version_ids: Collection[int]) -> Counter[str]:
-        deployment, variant = schema.deployment, schema.variant
+        deployment, variant, declared = schema.deployment, schema.variant, schema.declared
+        gone = exists().where(
+            declared.c.kind == "certificate", declared.c.name == deployment.c.certificate, declared.c.gone.is_not(None)
+        )
         statement = (
             select(deployment.c.phase, func.count().label("many"))
             .join(variant, variant.c.wanted == deployment.c.version_id)
-            .where(deployment.c.version_id.in_(version_ids), variant.c.wanted.in_(version_ids))
+            .where(deployment.c.version_id.in_(version_ids), variant.c.wanted.in_(version_ids), ~gone)
             .group_by(deployment.c.phase)
         )
         return Counter({row.phase: row.many for row in self.fetch(connection, statement)})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -92,6 +93,7 @@ ANSWERS = [
     "backup backup.db",
     "vault check",
     "vault rotate",
+    f"forget --host {socket.gethostname()}",
 ]
 ELSEWHERE = ["init", "account import", "restore", "demo", "sandbox"]
 

@@ -263,6 +263,7 @@ def test_every_command_gives_nothing_away(place: Town) -> None:
         talk.run("providers")
         talk.run("check", "--write")
         talk.run("plan")
+        talk.run("plan", "--offline", "--format", "markdown")
         talk.run("renew", ends=1)
         talk.run("renew", "--json")
         watch.add_files(place.folder, but=EXEMPT)  # with what SQLite keeps beside the store
@@ -282,6 +283,8 @@ def test_every_command_gives_nothing_away(place: Town) -> None:
         talk.run("explain", "main", "--json")
         talk.run("explain", "dnsimple")
         talk.run("rollback", "hooked", "--json")
+        talk.run("forget", "--host", "broker-1", "--json", ends=0)
+        talk.run("forget", "main", "--remove", ends=2)
         talk.run("export", "main", exempt=True, ends=0)
         talk.run("export", "hooked", "--key-type", "ecdsa-p384", "--format", "kubernetes", exempt=True, ends=0)
         talk.run("export", "main", "--format", "pkcs12", "-o", "exported/main.p12", ends=0)

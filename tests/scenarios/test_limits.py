@@ -114,7 +114,7 @@ def test_where_the_account_is_limited_the_second_ca_takes_all_of_them(place: Tow
         )
     )
     assert "sandbox limits us" in place.run("plan", "--offline").out
-    place.run("renew")
+    place.run("renew", "late")
     assert new_orders(place.ca.requests) == 1
     assert len(place.ca2.issued) == 4
 

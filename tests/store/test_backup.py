@@ -45,6 +45,7 @@ def fill(store: Store) -> None:
     store.record_present(row.id, "7")
     store.put_account("letsencrypt", "https://ca.example/dir", "https://ca.example/acct/1", key_type=KeyType.P256)
     store.put_pins([PinRow("main", "fly", version.id, START, START + timedelta(days=9), "old clients")])
+    store.agree("main", "fly", {"example.com": Live(Owner.FOREIGN, Restorable.KEPT, "x")})
     store.put_directory("https://ca.example/dir", {"newOrder": "https://ca.example/new"})
     store.put_window(Window(version.id, START, START + timedelta(days=1), START, START, START, "https://why.example"))
     store.put_deployments(

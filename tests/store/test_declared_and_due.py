@@ -16,10 +16,12 @@ def test_a_new_file_tells_what_it_added_changed_and_left_out(store: Store, clock
     first = store.take_in(
         "broker-1", "certbroker.toml", "aa", {"b": {"names": ("b.example",)}, "a": {}}, {"fly": {"type": "fly"}}
     )
+    assert first is not None
     assert first.added == {"certificate": ("a", "b"), "target": ("fly",)}
     assert first.changed == first.gone == {"certificate": (), "target": ()}
     clock.advance(timedelta(hours=1))
     second = store.take_in("broker-1", "certbroker.toml", "bb", {"b": {"names": ("b.example",)}, "c": {}}, {"fly": {}})
+    assert second is not None
     assert second.added["certificate"] == ("c",)
     assert second.changed == {"certificate": (), "target": ("fly",)}
     assert second.gone == {"certificate": ("a",), "target": ()}
@@ -33,8 +35,12 @@ def test_a_new_file_tells_what_it_added_changed_and_left_out(store: Store, clock
 def test_what_comes_back_is_added_and_no_orphan(store: Store) -> None:
     store.take_in("h", "f", "1", {"a": {"n": 1}}, {})
     store.take_in("h", "f", "2", {}, {})
-    assert store.take_in("h", "f", "3", {}, {}).gone["certificate"] == ()
-    assert store.take_in("h", "f", "4", {"a": {"n": 1}}, {}).added["certificate"] == ("a",)
+    third = store.take_in("h", "f", "3", {}, {})
+    assert third is not None
+    assert third.gone["certificate"] == ()
+    fourth = store.take_in("h", "f", "4", {"a": {"n": 1}}, {})
+    assert fourth is not None
+    assert fourth.added["certificate"] == ("a",)
     assert store.orphans() == []
 
 

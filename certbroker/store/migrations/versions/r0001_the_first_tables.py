@@ -71,7 +71,26 @@ def upgrade() -> None:
         sa.Column("digest", sa.String(length=64), nullable=False),
         sa.Column("file", sa.Text(), nullable=False),
         sa.Column("at", sa.DateTime(), nullable=False),
+        sa.Column("generation", sa.Integer(), nullable=True),
         sa.PrimaryKeyConstraint("host"),
+    )
+    op.create_table(
+        "claim",
+        sa.Column("host", sa.String(length=255), nullable=False),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("name", sa.String(length=255), nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.PrimaryKeyConstraint("host", "kind", "name"),
+    )
+    op.create_index("claim_name", "claim", ["kind", "name"], unique=False)
+    op.create_table(
+        "agreed",
+        sa.Column("certificate", sa.String(length=255), nullable=False),
+        sa.Column("target", sa.String(length=64), nullable=False),
+        sa.Column("name", sa.String(length=255), nullable=False),
+        sa.Column("live", sa.JSON(none_as_null=True), nullable=False),
+        sa.Column("at", sa.DateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("certificate", "target", "name"),
     )
     op.create_table(
         "issuer",
