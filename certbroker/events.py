@@ -178,7 +178,7 @@ class Revoked(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountChanged(Event):
-    """What became of our account at a CA: made, imported, its key changed, deactivated."""
+    """What became of our account at a CA: made, imported, its key changed, found at another address, deactivated."""
 
     kind = "account"
     issuer: str

@@ -70,6 +70,7 @@ def _view(
     state, status, hint = State.NONE, "none yet; the first order makes one", ""
     if held is not None:
         state, status, hint = (State.NONE, "not asked", "") if ask is None else _asked(ask(settings))
+        held = store.account(settings.name, settings.directory)  # it may have been found at another address
     return AccountView(
         issuer=settings.name,
         directory=settings.directory,

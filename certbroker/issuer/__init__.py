@@ -186,15 +186,29 @@ class Issuer:
         Raises:
             StoreError, VaultError: what concerns every certificate.
         """
+        from certbroker.issuer.problem import unknown_account
+
+        try:
+            _, account = self._opened()
+            roots_pem = self.roots_pem
+        except NothingDone as error:
+            return [error] * len(requests)
+        outcomes = self._converse(requests, still_ours, roots_pem)
+        lost = [n for n, outcome in enumerate(outcomes) if isinstance(outcome, Exception) and unknown_account(outcome)]
+        if lost and account.found_again():
+            again = self._converse([requests[n] for n in lost], still_ours, roots_pem)
+            for n, outcome in zip(lost, again, strict=True):
+                outcomes[n] = outcome
+        return outcomes
+
+    def _converse(
+        self, requests: Sequence[OrderRequest], still_ours: Callable[[str], None], roots_pem: str | None
+    ) -> list[Version | Refusal]:
         from certbroker.issuer import finishing, placing, proving
         from certbroker.issuer.conversation import IN_FLIGHT, Conversation
         from certbroker.issuer.order import Work
 
-        try:
-            line, account = self._opened()
-            roots_pem = self.roots_pem
-        except NothingDone as error:
-            return [error] * len(requests)
+        line, account = self._opened()
         clock = self._world.clock
         works = [Work(request, began=clock.monotonic()) for request in requests]
         with ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix=f"acme-{self.settings.name}") as pool:
@@ -230,13 +244,19 @@ class Issuer:
         """
         from certbroker.issuer import revocation
 
-        if key_pem is None:
-            line, account = self._opened()
+        def ask(line: CaNetwork) -> bool:
+            return revocation.revoke(line, self._directories, self.settings.name, version, reason)
+
+        def ask_as_account() -> bool:
             account.open()
-        else:
+            return ask(line)
+
+        if key_pem is not None:
             line = self._new_line()
             revocation.sign_with_certificate_key(line, self._directories, key_pem)
-        return revocation.revoke(line, self._directories, self.settings.name, version, reason)
+            return ask(line)
+        line, account = self._opened()
+        return account.recognized(ask_as_account)
 
     # ---- when to renew -----------------------------------------------------------------------------------------------
 

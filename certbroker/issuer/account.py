@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from acme import messages
 from josepy.jwk import JWK
@@ -16,12 +16,15 @@ from certbroker.issuer.binding import Binding, how_to_bind, missing
 from certbroker.issuer.directory import Directories
 from certbroker.issuer.messages import Deactivation, Directory, usable
 from certbroker.issuer.network import CaNetwork, Reply
-from certbroker.issuer.problem import HINTS, PREFIX, printable
-from certbroker.issuer.rollover import Rollover, find
+from certbroker.issuer.problem import PREFIX, account_lost, printable, unknown_account
+from certbroker.issuer.recognition import elsewhere, find
+from certbroker.issuer.rollover import Rollover
 from certbroker.issuer.sealed_keys import COMING, PRESENT, SealedKeys
 from certbroker.secret import Secret, SecretRef
 from certbroker.store import Store
 from certbroker.vault import Vault
+
+T = TypeVar("T")
 
 
 class AccountDesk:
@@ -89,8 +92,12 @@ class AccountDesk:
             NothingDone: there is no account, a run is under way, or the CA has no place for it.
             IssuanceError: the CA refused or is away. LeaseHeld: another run is at it.
         """
-        uri = self._must_be_known()
-        self._key = self._rollover(uri).run(self._load(uri))
+
+        def change() -> JWK:
+            uri = self._must_be_known()
+            return self._rollover(uri).run(self._load(uri))
+
+        self._key = self.recognized(change)
         return self.open()
 
     def deactivate(self) -> str:
@@ -98,14 +105,19 @@ class AccountDesk:
 
         Raises NothingDone: there is none. IssuanceError: the CA refused or is away.
         """
-        uri = self._must_be_known()
-        self.open()
-        self._directories.get()  # says where nonces are
+
+        def end() -> Reply:
+            uri = self.open()
+            self._directories.get()  # says where nonces are
+            return self._network.ask(uri, "the end of the account", Deactivation(status="deactivated"))
+
+        self._must_be_known()
         try:
-            self._network.ask(uri, "the end of the account", Deactivation(status="deactivated"))
+            self.recognized(end)
         except IssuanceError as error:
-            if error.problem_type != PREFIX + "accountDoesNotExist" and "deactivated" not in error.what:
+            if not unknown_account(error) and "deactivated" not in error.what:
                 raise
+        uri = self._must_be_known()
         event = AccountChanged(at=self._store.now(), issuer=self._settings.name, uri=uri, what="deactivated")
         owner = self._keys.owner
         self._store.forget_account(
@@ -182,7 +194,41 @@ class AccountDesk:
         Raises:
             IssuanceError: the CA does not know it (any more), or has ended it.
         """
-        return self._ask_status(self.open())
+        return self.recognized(lambda: self._ask_status(self.open()))
+
+    def recognized(self, act: Callable[[], T]) -> T:
+        """`act`, which opens the account by itself; once more if the CA does not know the address that we hold, and our key it does.
+
+        Raises what `act` raises.
+        """
+        try:
+            return act()
+        except IssuanceError as error:
+            if not unknown_account(error) or not self.found_again():
+                raise
+        return act()
+
+    def found_again(self) -> bool:
+        """Whether the CA keeps our account at another address than we hold: it is held from now on, and what we ordered with it.
+
+        The CA is believed when it takes our key there. What cannot be found out now is left as it is.
+        """
+        held, name = self.known, self._settings.name
+        if held is None:
+            return False
+        self._uri = None  # to be opened anew, whatever is found: the line signs with something else meanwhile
+        keys = [key for key in map(self._keys.load, (PRESENT, COMING)) if key is not None]
+        try:
+            places = (elsewhere(self._network, self._directories, held, key) for key in keys)
+            found = next(filter(None, places), None)
+        except IssuanceError:
+            return False
+        if found is None:
+            return False
+        event = AccountChanged(at=self._store.now(), issuer=name, uri=found, what="found at another address")
+        self._store.account_moved(name, self._settings.directory, found, events=[event])
+        self._emit(event)
+        return True
 
     def _ask_status(self, uri: str) -> str:
         name = self._settings.name
@@ -190,17 +236,15 @@ class AccountDesk:
         try:
             status = self._network.ask(uri, "the account").object().get("status")
         except IssuanceError as error:
-            if error.status in (401, 403, 404) or error.problem_type == PREFIX + "accountDoesNotExist":
+            if error.status in (401, 403, 404) or unknown_account(error):
                 raise IssuanceError(
                     f"{name} does not know our account {uri} any more: {error.what}",
-                    hint=HINTS["accountDoesNotExist"],
+                    hint=account_lost(name),
                     problem_type=error.problem_type,
                 ) from None
             raise
         if status not in (None, "valid"):
-            raise IssuanceError(
-                f"{name} says our account {uri} is {printable(status)!r}", hint=HINTS["accountDoesNotExist"]
-            )
+            raise IssuanceError(f"{name} says our account {uri} is {printable(status)!r}", hint=account_lost(name))
         return "valid"
 
     def _must_be_known(self) -> str:

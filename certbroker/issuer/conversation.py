@@ -27,6 +27,7 @@ from certbroker.issuer.directory import Directories
 from certbroker.issuer.messages import Authorization, Order
 from certbroker.issuer.network import CaNetwork, Reply
 from certbroker.issuer.order import Work, unfinished
+from certbroker.issuer.problem import unknown_account
 from certbroker.issuer.request import Refusal
 from certbroker.model import Method
 from certbroker.secret import Secret
@@ -131,7 +132,9 @@ class Conversation:
         if isinstance(error, LeaseHeld):
             return  # the journal is the other run's now
         if over is None:
-            over = isinstance(error, IssuanceError) and not isinstance(error, RateLimited | IssuerUnavailable)
+            # an account that is not known where we thought it was may be found elsewhere, and its orders with it
+            passing = isinstance(error, RateLimited | IssuerUnavailable) or unknown_account(error)
+            over = isinstance(error, IssuanceError) and not passing
         if work.row is None:
             return
         if over:

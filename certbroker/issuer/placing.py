@@ -16,7 +16,7 @@ from certbroker.issuer.conversation import IN_FLIGHT, Conversation
 from certbroker.issuer.messages import Order, new_order, usable
 from certbroker.issuer.network import Reply
 from certbroker.issuer.order import Work, explained, unfinished
-from certbroker.issuer.problem import PREFIX
+from certbroker.issuer.problem import PREFIX, unknown_account
 from certbroker.issuer.request import OrderRequest
 from certbroker.keys import generate, key_id, leaf_facts, load_key, read_chain
 from certbroker.model import Method
@@ -231,7 +231,7 @@ def _unlike(talk: Conversation, row: OrderRow, request: OrderRequest, account_ur
 
 
 def _read_again(talk: Conversation, work: Work) -> str | None:
-    """What the CA says of it now; why it is of no use any more. Raises RateLimited or IssuerUnavailable."""
+    """What the CA says of it now; why it is of no use any more. Raises IssuanceError: it is away, or does not know our account."""
     uri = work.journal.uri
     if uri is None:
         return None  # it was never answered: place it (again)
@@ -240,6 +240,8 @@ def _read_again(talk: Conversation, work: Work) -> str | None:
     except (RateLimited, IssuerUnavailable):
         raise
     except IssuanceError as error:
+        if unknown_account(error):
+            raise
         return error.what
     work.heard(order)
     return explained(talk.ca, (), order).what if order.status == "invalid" else None

@@ -36,8 +36,20 @@ HINTS: Final[Mapping[str, str]] = {
     "invalidProfile": "the file names a profile that this CA does not have",
     "badCSR": "this CA does not sign this kind of key or these names together",
     "badPublicKey": "this CA does not take this kind of key",
-    "accountDoesNotExist": "give the issuer another name in the file: a new account is then made; mind CAA records with accounturi",
 }
+
+
+def unknown_account(error: BaseException | None) -> bool:
+    """Whether the CA says that there is no such account."""
+    return isinstance(error, IssuanceError) and error.problem_type == PREFIX + "accountDoesNotExist"
+
+
+def account_lost(ca: str) -> str:
+    """A hint: what to do where the CA does not know our account any more, or has ended it."""
+    return (
+        f"if that is so for good: certbroker account deactivate {ca} --yes forgets it here too, and the next order makes "
+        "another; mind CAA records with accounturi"
+    )
 
 
 def printable(text: object) -> str:
@@ -210,6 +222,8 @@ def refusal(
         error.problem_type = kind
     else:
         error = IssuanceError(f"{ca} refused {doing} ({status}){said}", hint=_hint(problem), problem_type=kind)
+        if unknown_account(error):
+            error.hint = account_lost(ca)
         error.retry_after = retry_after
     error.status = status
     return error

@@ -1,7 +1,7 @@
 """Another key for the same account (RFC 8555 section 7.3.5), so that a run that dies anywhere leaves an account that can be used.
 
 The new key is sealed before the CA hears of it. While it lies there, the CA may know the one or the other: it is asked for
-the new one first. A request whose answer was lost may still arrive, so a new key is only given up once the CA has refused it.
+the new one first. Neither is given up for what the CA says of the change, but only when it has taken a request by the other.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from acme import messages
 from acme.jws import JWS
 from josepy.jwk import JWK
 
@@ -19,22 +18,9 @@ from certbroker.issuer.account_key import algorithm, kind, new_key
 from certbroker.issuer.directory import Directories
 from certbroker.issuer.messages import Directory
 from certbroker.issuer.network import CaNetwork, Reply
-from certbroker.issuer.problem import PREFIX
+from certbroker.issuer.recognition import takes
 from certbroker.issuer.sealed_keys import COMING, SealedKeys
 from certbroker.store import Lease, Store
-
-
-def find(network: CaNetwork, directories: Directories, key: JWK) -> str | None:
-    """The URI of the account that the CA knows this key by; None if it knows none. Raises IssuanceError."""
-    network.identify(key, None)
-    body = messages.NewRegistration(only_return_existing=True)
-    try:
-        reply = directories.use(lambda directory: network.ask(directory.new_account, "the account of a key", body))
-    except IssuanceError as error:
-        if error.problem_type == PREFIX + "accountDoesNotExist":
-            return None
-        raise
-    return reply.headers.get("Location", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,20 +41,21 @@ class Rollover:
 
         Raises:
             NothingDone: a run is under way that signs with the old key, or the CA has no place for it.
-            IssuanceError: the CA refused, and the old key stays; or it is away, and the next run finds out.
+            IssuanceError: the CA refused, and the old key stays; or it is away or contradicts itself, and the next run finds out.
         """
         with self._alone():
             new = self.keys.load(COMING)
-            if new is None:
-                busy = next((row for row in self.store.leases() if row.name.startswith("certificate/")), None)
-                if busy is not None:
-                    raise NothingDone(
-                        f"{busy.holder} works on {busy.name} and may sign with the present key",
-                        hint="wait for it to end",
-                    )
-                new = new_key()
-                self.keys.put(new, COMING)
-            return self._finish(old, new)
+            if new is not None:
+                return self._finish(old, new)
+            busy = next((row for row in self.store.leases() if row.name.startswith("certificate/")), None)
+            if busy is not None:
+                raise NothingDone(
+                    f"{busy.holder} works on {busy.name} and may sign with the present key",
+                    hint="wait for it to end",
+                )
+            new = new_key()
+            self.keys.put(new, COMING)
+            return self._change(old, new)
 
     def settle(self, old: JWK) -> JWK:
         """The key to sign with where a change was begun and not ended: the change goes on; if it cannot, the key that the CA knows.
@@ -82,31 +69,34 @@ class Rollover:
             try:
                 return self._finish(old, new)
             except (IssuanceError, NothingDone):
-                return self._kept(new) if self._known(new) else old
+                return self._kept(new) if self._takes(new) else old
 
     def _alone(self) -> Lease:
         """Raises LeaseHeld: another run changes the key of this account."""
         return self.store.lease(f"account/{self.keys.owner}", f"run {self.store.run}")
 
     def _finish(self, old: JWK, new: JWK) -> JWK:
-        if self._known(new):
-            return self._kept(new)
+        return self._kept(new) if self._takes(new) else self._change(old, new)
+
+    def _change(self, old: JWK, new: JWK) -> JWK:
+        refused: IssuanceError | NothingDone | None = None
         try:
             self._ask(old, new)
-        except NothingDone:
-            self.store.drop_box(COMING, self.keys.owner)
-            raise
         except (RateLimited, IssuerUnavailable):
             raise
-        except IssuanceError:
-            if self._known(new):  # an earlier request has arrived in between
-                return self._kept(new)
+        except (IssuanceError, NothingDone) as error:
+            refused = error
+        if self._takes(new):  # also if it was refused: an earlier request may have arrived in between
+            return self._kept(new)
+        if self._takes(old):
             self.store.drop_box(COMING, self.keys.owner)
-            raise
-        return self._kept(new)
+        raise refused or IssuanceError(
+            f"{self.ca} said that it changed the account's key, and does not take the new one",
+            hint="both keys are kept; the next run asks which of them it takes",
+        )
 
-    def _known(self, new: JWK) -> bool:
-        return find(self.network, self.directories, new) == self.uri
+    def _takes(self, key: JWK) -> bool:
+        return takes(self.network, self.directories, self.uri, key)
 
     def _kept(self, new: JWK) -> JWK:
         """It is the account's key: in one transaction it takes the place of the old one."""

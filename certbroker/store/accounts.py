@@ -74,6 +74,17 @@ class Accounts(Boxes):
             self._put_box(connection, *box)
             upsert(connection, schema.account, [{**row, "made": self.now()}])
 
+    def account_moved(self, issuer: str, directory: str, uri: str, events: Sequence[Event] = ()) -> None:
+        """The same account at another address: what it ordered goes with it."""
+        account = schema.account
+        mine = (account.c.issuer == issuer) & (account.c.directory == directory)
+        with self.writing(events) as connection:
+            before = connection.execute(select(account.c.uri).where(mine)).scalar_one()
+            connection.execute(update(account).where(mine).values(uri=uri))
+            for table in (schema.acme_order, schema.version):
+                its = (table.c.issuer == issuer) & (table.c.account_uri == before)
+                connection.execute(update(table).where(its).values(account_uri=uri))
+
     def account_key_changed(
         self,
         issuer: str,

@@ -38,6 +38,7 @@ STEPS: Final = (
     "cert",
     "ari",
     "revoke-cert",
+    "key-change",
 )
 
 

@@ -177,6 +177,7 @@ MEMBERS: Final[dict[str, st.SearchStrategy[Any]]] = {
     "newNonce": st.sampled_from(PLACES),
     "newOrder": st.sampled_from(PLACES),
     "newAccount": st.sampled_from(PLACES),
+    "keyChange": st.sampled_from(PLACES),
     "renewalInfo": st.sampled_from(PLACES),
     "caaIdentities": st.lists(TEXTS, max_size=3),
     "profiles": st.dictionaries(TEXTS, TEXTS, max_size=3),

@@ -132,7 +132,7 @@ def test_an_account_that_was_ended_is_told_with_a_way_out(scene: Scene) -> None:
     scene.ca.accounts[0].status = "deactivated"
     with pytest.raises(IssuanceError, match="does not know our account") as caught:
         scene.at.issuer().check()
-    assert "another name" in (caught.value.hint or "")
+    assert "certbroker account deactivate sandbox --yes" in (caught.value.hint or "")
     assert isinstance(scene.obtain()[0], IssuanceError)
 
 

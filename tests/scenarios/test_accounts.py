@@ -150,6 +150,26 @@ def test_an_account_that_the_ca_has_ended_is_a_failure_with_a_way_out(place: Tow
     assert "hint:" in shown
 
 
+def test_an_account_that_the_ca_keeps_at_another_address_is_found_there(place: Town) -> None:
+    place.run("renew")
+    place.ca.accounts[0].id = "moved"
+    assert "/acct/moved" in place.run("account", "show", "sandbox").out
+    assert "account at sandbox found at another address: http" in place.run("history").out
+
+
+def test_a_ca_that_has_lost_our_account_is_not_asked_again_and_again(place: Town) -> None:
+    prefer_second(place)
+    place.run("renew")
+    place.ca2.accounts.clear()
+    place.later(hours=1)
+    told = place.run("issue", "main", ends=1).err
+    assert "hint: if that is so for good: certbroker account deactivate second --yes" in told
+    assert len(place.ca2.orders) == 1
+    place.run("account", "deactivate", "second", "--yes")
+    place.run("issue", "main")
+    assert len(place.ca2.orders) == 2
+
+
 def test_credentials_of_the_issuer_that_steps_in_are_used_before_they_lapse(place: Town) -> None:
     assert "certbroker account make second" in place.run("check", "second").out
     place.run("account", "make", "second", "-m", "before they lapse")
