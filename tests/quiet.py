@@ -58,11 +58,12 @@ def quiet(folder: Path, count: int, *, now: datetime = START) -> tuple[World, Co
     world = make_world(folder, clock=TestClock(now), network=network)
     config = broker.read_config(world, None)
     with broker.open_store(world, config, create=True) as store:
-        _fill(store, config, world)
+        fill(store, config, world)
     return world, network
 
 
-def _fill(store: Store, config: Config, world: World) -> None:
+def fill(store: Store, config: Config, world: World, *, chain_pem: str = "a chain") -> None:
+    """What an issuance of each certificate of the file would have left behind. `chain_pem`: of every one."""
     now = world.clock.now()
     later = now + timedelta(days=30)
     versions = [
@@ -71,14 +72,14 @@ def _fill(store: Store, config: Config, world: World) -> None:
             "certificate": certificate.name,
             "key_type": KeyType.P256.value,
             "number": 1,
-            "issuer": "letsencrypt",
+            "issuer": certificate.issuers[0],
             "fingerprint": f"{number:064x}",
             "serial": f"{number:x}",
             "issued_by": "E7",
             "names": list(certificate.names),
             "starts": now,
             "ends": now + timedelta(days=90),
-            "chain_pem": "a chain",
+            "chain_pem": chain_pem,
             "trusted": True,
             "rehearsal": False,
             "key_id": f"{number:064x}",
@@ -116,5 +117,6 @@ def _fill(store: Store, config: Config, world: World) -> None:
     desk = broker.Desk(world, config, store, lambda event: None)
     take_in(desk)
     store.set_due([DueRow(kind, name, later) for kind in ("certificate", "observe") for name in config.certificates])
-    for kind, name in (("target", "fly"), ("target", "folder"), ("solver", "dnsimple"), ("issuer", "letsencrypt")):
-        store.put_finding(kind, name, "ok", "accepted", None)
+    for kind, names in (("target", config.targets), ("solver", config.solvers), ("issuer", config.issuers)):
+        for name in names:
+            store.put_finding(kind, name, "ok", "accepted", None)

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.bench.place import ZONE, Place
 from tests.bench.stopwatch import Spent, spent
-from tests.servers.knot import KEY, KEY_NAME
+from tests.servers.bind import KEY, KEY_NAME
 
 ROOT: Final = Path(__file__).parents[2]
 TOOLS: Final = ROOT / ".tools"
