@@ -13,30 +13,36 @@ import tempfile
 from pathlib import Path
 
 from tests.bench import quiet_night, table
-from tests.bench.cases import CASES, measure
+from tests.bench.cases import CASES, NEW_PEBBLE
 from tests.bench.peers import certbot_program, environment, lego_program
 from tests.bench.stopwatch import spent
+from tests.servers.bind import program as bind_program
 
 
 def main() -> int:
     missed: list[str] = []
     with tempfile.TemporaryDirectory(prefix="certbroker-bench-") as name:
         folder = Path(name)
-        programs = {
-            "pebble": shutil.which("pebble"),
-            "knot": shutil.which("knotd", path=f"{os.environ['PATH']}:/usr/sbin"),
+        debian = shutil.which("pebble")
+        there = {
+            "pebble": debian,
+            "named": bind_program(),
+            "certbot": certbot_program(),
+            "lego": lego_program(),
+            "pebble 2.10": NEW_PEBBLE if NEW_PEBBLE.exists() else None,
         }
-        for what, found in {**programs, "certbot": certbot_program(), "lego": lego_program()}.items():
-            if found is None:
-                say(f"{what} is not there: deploy/bench-setup installs it")
-        if all(programs.values()):
-            rows = [table.HEAD]
-            for number, case in enumerate(CASES):
-                rounds = min(case.rounds, int(os.environ.get("ROUNDS", case.rounds)))
-                results = measure(case, programs["pebble"] or "", folder / str(number), rounds=rounds, say=tell)
-                rows += table.lines(case, results)
-                missed += table.missed(case, results)
-            say(f"RTT 50 ms, load {os.getloadavg()[0]:.1f} at the end\n\n" + "\n".join(rows) + "\n")
+        for what in (what for what, found in there.items() if found is None):
+            say(f"{what} is not there: deploy/bench-setup installs it")
+        rows = [table.HEAD]
+        for number, case in enumerate(CASES if there["named"] else ()):
+            pebble = there["pebble 2.10" if case.new_pebble else "pebble"]
+            if pebble is None:
+                continue
+            rounds = min(case.rounds, int(os.environ.get("ROUNDS", case.rounds)))
+            results = case.measure(Path(pebble), folder / str(number), rounds=rounds, tell=tell)
+            rows += table.lines(case, results)
+            missed += [f"{case.words}: {words}" for words in case.missed(results)]
+        say(f"RTT 50 ms, load {os.getloadavg()[0]:.1f} at the end\n\n" + "\n".join(rows) + "\n")
         missed += versions(folder)
         missed += quiet_night.main(folder)
     for words in missed:

@@ -1,56 +1,116 @@
-"""What is measured: issuances by every client in turns, and the bars that certbroker keeps beside each of them."""
+"""What is measured by every client in turns, and the bars that certbroker keeps: beside each of them, and by itself."""
 
 from __future__ import annotations
 
-import statistics
+import math
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from tests.bench.peers import Bound, Certbot, Certbroker, Client, Lego, certbot_program, lego_program
+from tests.bench.peers import TOOLS, Bound, Certbot, Certbroker, Client, Lego, certbot_program, lego_program
 from tests.bench.place import ZONE, Place, place
+from tests.bench.results import Result, Run, medians
+from tests.bench.standing import CertbotStanding, CertbrokerStanding, Standing
 from tests.bench.stopwatch import Spent
 
+Tell = Callable[[str], None]
 
-@dataclass(frozen=True)
+OWN: Final = "certbroker"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Case:
-    """`bars`: at most so many times the peer's wall."""
+    """One row of the table for each client."""
 
     words: str
-    names: int
     certificates: int
     rounds: int
-    bars: Mapping[str, float]
-    validator_seconds: float = 0.0
+    bars: Mapping[str, float] = field(default_factory=dict)
+    """At most so many times that client's wall."""
     most_mb: int | None = None
     """Peak memory that is enough, in MB."""
     peers_make: int | None = None
-    """Peers start a program for each certificate: so many of them are measured, and wall, CPU and requests scaled."""
+    """Peers look at one certificate after the other: so many of them are measured, and all but their memory is scaled."""
+    new_pebble: bool = False
+    """It needs what Debian's has not: renewal information."""
+
+    @property
+    @abstractmethod
+    def most_requests(self) -> int:
+        """So many of ours are enough, poll ticks apart."""
+
+    @abstractmethod
+    def measure(self, pebble: Path, folder: Path, *, rounds: int, tell: Tell) -> list[Result]:
+        """All clients in turns at one fresh CA."""
+
+    def count(self, who: str) -> int:
+        return self.peers_make if self.peers_make and who in ("certbot", "lego") else self.certificates
+
+    def missed(self, results: list[Result]) -> Iterator[str]:
+        """The bars that were missed, in words."""
+        own = next(result for result in results if result.client == OWN)
+        for result in results:
+            bar = self.bars.get(result.client)
+            if bar is not None and own.wall > bar * result.wall:
+                yield f"{own.wall / result.wall:.3f} times {result.client}, at most {bar}"
+        if self.most_mb is not None and own.peak_mb > self.most_mb:
+            yield f"{own.peak_mb:.0f} MB, at most {self.most_mb}"
+        asked = own.run.requests - own.run.looks
+        if asked > self.most_requests:
+            yield f"{asked:.0f} requests besides poll ticks, at most {self.most_requests}"
+        ticks = self.certificates * most_ticks(own.wall)
+        if own.run.looks > ticks:
+            yield f"{own.run.looks:.0f} poll ticks, at most {ticks:.0f}"
 
 
-CASES: Final = (
-    Case("2 names", 2, 1, 5, {"certbot": 0.45, "lego": 1.7}, most_mb=95),
-    Case("2 names, validator takes 1 s", 2, 1, 3, {"certbot": 0.8, "lego": 0.3}, validator_seconds=1.0),
-    Case("50 names", 50, 1, 3, {"certbot": 0.25, "lego": 0.4}),
-    Case("50 certificates", 1, 50, 3, {"certbot": 0.04, "lego": 0.15, "bound": 4.0}, peers_make=10),
-)
+def most_ticks(seconds: float) -> float:
+    """For the two waits of an order that together took no longer than this: each at most 2 + log2(wait / 0.25 s)."""
+    return 2 * (2 + math.log2(max(seconds / 2 / 0.25, 1)))
 
 
-@dataclass(frozen=True)
-class Result:
-    """Medians of one client in one case."""
+@contextmanager
+def counted(at: Place, runs: dict[str, list[Run]], who: str) -> Iterator[list[Spent]]:
+    """What the CA heard meanwhile, written down with the one `Spent` that is put into the list."""
+    asked, looks, connections = at.asked(), at.looks(), at.connections()
+    put: list[Spent] = []
+    yield put
+    run = Run(put[0], at.asked() - asked, at.looks() - looks, at.connections() - connections)
+    runs.setdefault(who, []).append(run)
 
-    client: str
-    spent: Spent
-    requests: float
-    connections: float
-    scaled: bool
+
+@dataclass(frozen=True, kw_only=True)
+class Issuance(Case):
+    """The account is known, every name is pending."""
+
+    names: int
+    validator_seconds: float = 0.0
+
+    @property
+    def most_requests(self) -> int:
+        return self.certificates * (2 * self.names + 6)
+
+    def measure(self, pebble: Path, folder: Path, *, rounds: int, tell: Tell) -> list[Result]:
+        runs: dict[str, list[Run]] = {}
+        with place(str(pebble), folder, validator_seconds=self.validator_seconds) as at:
+            desks = dict(clients(at, folder))
+            for number in range(rounds):
+                for who, client in desks.items():
+                    wanted = [
+                        [f"n{name}.c{certificate}.{who}{number}.{ZONE}" for name in range(self.names)]
+                        for certificate in range(self.count(who))
+                    ]
+                    with counted(at, runs, who) as put:
+                        put.append(client.obtain(f"r{number}", wanted))
+                    tell(f"  {self.words}, {who}: {put[0].wall:.2f} s")
+        return [medians(who, found, self.certificates / self.count(who)) for who, found in runs.items()]
 
 
 def clients(at: Place, folder: Path) -> Iterator[tuple[str, Client]]:
     """Those that are there; a peer that is not has no column."""
-    yield "certbroker", Certbroker(at, folder / "certbroker")
+    yield OWN, Certbroker(at, folder / OWN)
     if (program := certbot_program()) is not None:
         yield "certbot", Certbot(at, folder / "certbot", program)
     if (program := lego_program()) is not None:
@@ -58,38 +118,60 @@ def clients(at: Place, folder: Path) -> Iterator[tuple[str, Client]]:
     yield "bound", Bound(at, folder / "bound")
 
 
-def measure(case: Case, pebble: str, folder: Path, *, rounds: int, say: Callable[[str], None]) -> list[Result]:
-    """All clients in turns at one fresh CA."""
-    runs: dict[str, list[tuple[Spent, int, int]]] = {}
-    with place(pebble, folder, validator_seconds=case.validator_seconds) as at:
-        desks = dict(clients(at, folder))
-        for number in range(rounds):
-            for who, client in desks.items():
-                count = _count(case, who)
-                wanted = [
-                    [f"n{name}.c{certificate}.{who}{number}.{ZONE}" for name in range(case.names)]
-                    for certificate in range(count)
-                ]
-                asked, connections = at.asked(), at.connections()
-                spent = client.obtain(f"r{number}", wanted)
-                runs.setdefault(who, []).append((spent, at.asked() - asked, at.connections() - connections))
-                say(f"  {case.words}, {who}: {spent.wall:.2f} s")
-    return [_median(case, who, found) for who, found in runs.items()]
+@dataclass(frozen=True, kw_only=True)
+class Look(Case):
+    """Certificates that stand, of which none is to be renewed. `ask`: the CA is asked when to renew each (RFC 9773)."""
+
+    ask: bool
+
+    @property
+    def most_requests(self) -> int:
+        return self.certificates + 1 if self.ask else 0
+
+    def measure(self, pebble: Path, folder: Path, *, rounds: int, tell: Tell) -> list[Result]:
+        runs: dict[str, list[Run]] = {}
+        with place(str(pebble), folder) as at:
+            desks: dict[str, Standing] = {OWN: CertbrokerStanding(at, folder / OWN, self.certificates)}
+            if (program := certbot_program()) is not None:
+                desks["certbot"] = CertbotStanding(at, folder / "certbot", program, self.count("certbot"))
+            for _ in range(rounds):
+                for who, client in desks.items():
+                    client.night_comes()
+                    with counted(at, runs, who) as put:
+                        put.append(client.look(ask=self.ask))
+                    tell(f"  {self.words}, {who}: {put[0].wall:.2f} s")
+        return [medians(who, found, self.certificates / self.count(who)) for who, found in runs.items()]
 
 
-def _count(case: Case, who: str) -> int:
-    peer = who in ("certbot", "lego") and case.peers_make is not None
-    return case.peers_make if peer and case.peers_make else case.certificates
+CASES: Final = (
+    Issuance(words="2 names", names=2, certificates=1, rounds=5, bars={"certbot": 0.45, "lego": 1.7}, most_mb=95),
+    Issuance(
+        words="2 names, the CA's validator takes 1 s a look-up",
+        names=2,
+        certificates=1,
+        rounds=3,
+        bars={"certbot": 0.8, "lego": 0.3},
+        validator_seconds=1.0,
+    ),
+    Issuance(words="50 names", names=50, certificates=1, rounds=3, bars={"certbot": 0.25, "lego": 0.4}),
+    Issuance(
+        words="50 certificates",
+        names=1,
+        certificates=50,
+        rounds=3,
+        bars={"certbot": 0.04, "lego": 0.15, "bound": 4.0},
+        peers_make=10,
+    ),
+    Look(words="nothing due, 1,000 certificates", ask=False, certificates=1000, rounds=3, bars={"certbot": 0.2}),
+    Look(
+        words="renewal asked for, 1,000 certificates",
+        ask=True,
+        certificates=1000,
+        rounds=2,
+        bars={"certbot": 0.1},
+        peers_make=200,
+        new_pebble=True,
+    ),
+)
 
-
-def _median(case: Case, who: str, runs: list[tuple[Spent, int, int]]) -> Result:
-    factor = case.certificates / _count(case, who)
-    middle = statistics.median
-    spent = Spent(
-        wall=factor * middle(run[0].wall for run in runs),
-        cpu=factor * middle(run[0].cpu for run in runs),
-        peak=middle(run[0].peak for run in runs),
-    )
-    requests = factor * middle(run[1] for run in runs)
-    connections = factor * middle(run[2] for run in runs)
-    return Result(who, spent, requests, connections, factor != 1)
+NEW_PEBBLE: Final = TOOLS / "bin" / "pebble"

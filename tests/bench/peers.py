@@ -71,6 +71,19 @@ accept_untrusted = true
 """
 
 
+def file_head(at: Place, folder: Path) -> str:
+    """The file, all but its certificates; `roots.pem` lies beside it."""
+    return FILE.format(
+        folder=folder, directory=at.directory, bundle=at.ca_bundle, dns=at.zone.address, key=KEY_NAME, zone=ZONE
+    )
+
+
+def certbroker(folder: Path, *argv: str) -> Spent:
+    """The program, with the file of that folder."""
+    program = Path(sys.executable).parent / "certbroker"
+    return spent([str(program), *argv], folder=folder, environ=environment(folder, TSIG=KEY))
+
+
 @dataclass
 class Certbroker:
     """The certificates lie in a folder, as the others' do."""
@@ -81,24 +94,13 @@ class Certbroker:
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True)
         (self.folder / "roots.pem").write_text(self.place.roots)
-        self.head = FILE.format(
-            folder=self.folder,
-            directory=self.place.directory,
-            bundle=self.place.ca_bundle,
-            dns=self.place.zone.address,
-            key=KEY_NAME,
-            zone=ZONE,
-        )
+        self.head = file_head(self.place, self.folder)
         self.write("")
-        self.run("init")
+        certbroker(self.folder, "init")
         self.obtain("warm", [[f"warm.certbroker.{ZONE}"]])
 
     def write(self, certificates: str) -> None:
         (self.folder / "certbroker.toml").write_text(self.head + certificates)
-
-    def run(self, *argv: str) -> Spent:
-        program = Path(sys.executable).parent / "certbroker"
-        return spent([str(program), *argv], folder=self.folder, environ=environment(self.folder, TSIG=KEY))
 
     def obtain(self, tag: str, certificates: Sequence[Sequence[str]]) -> Spent:
         tables = []
@@ -106,7 +108,7 @@ class Certbroker:
             listed = ", ".join(f'"{name}"' for name in names)
             tables.append(f'\n[certificate.{tag}-{number}]\nnames = [{listed}]\ntargets = ["folder"]\n')
         self.write("".join(tables))
-        found = self.run("renew")
+        found = certbroker(self.folder, "renew")
         for number in range(len(certificates)):
             assert (self.folder / "served" / f"{tag}-{number}" / "fullchain.pem").exists()
         return found

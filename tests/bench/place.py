@@ -41,6 +41,10 @@ class Place:
         """How many requests the CA has had so far, by its own log."""
         return self._log.read_text(errors="replace").count("-> calling handler()")
 
+    def looks(self) -> int:
+        """How many of them were looks at an order: poll ticks."""
+        return self._log.read_text(errors="replace").count("POST /my-order/")
+
     def connections(self) -> int:
         """How many connections went the long way so far."""
         return self._way.connections

@@ -1,11 +1,12 @@
-"""The results as a markdown table, and the bars that were missed."""
+"""The results as markdown: a row for each client, and the table of the README."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from tests.bench.cases import Case, Result
+from tests.bench.cases import OWN, Case
+from tests.bench.results import Result
 
 HEAD: Final = (
     "| case | client | wall | certbroker to it | bar | CPU | peak memory | requests | connections |\n"
@@ -15,29 +16,25 @@ HEAD: Final = (
 
 def lines(case: Case, results: Sequence[Result]) -> Iterator[str]:
     """One row a client."""
-    own = next(result for result in results if result.client == "certbroker").spent.wall
+    own = _of(results, OWN)
+    assert own is not None
     for result in results:
         bar = case.bars.get(result.client)
+        run = result.run
+        ticks = f" ({run.looks:.0f} ticks)" if run.looks and result is own else ""
         cells = (
-            case.words if result.client == "certbroker" else "",
+            case.words if result is own else "",
             result.client + (" (scaled)" if result.scaled else ""),
-            f"{result.spent.wall:.2f} s",
-            "" if result.client == "certbroker" else f"{own / result.spent.wall:.2f}",
+            f"{result.wall:.2f} s",
+            "" if result is own else f"{own.wall / result.wall:.2f}",
             f"{bar}" if bar else "",
-            f"{result.spent.cpu:.2f} s",
-            f"{result.spent.peak:.0f} MiB",
-            f"{result.requests:.0f}",
-            f"{result.connections:.0f}",
+            f"{run.spent.cpu:.2f} s",
+            f"{run.spent.peak:.0f} MiB",
+            f"{run.requests:.0f}{ticks}",
+            f"{run.connections:.0f}",
         )
         yield f"| {' | '.join(cells)} |"
 
 
-def missed(case: Case, results: Sequence[Result]) -> Iterator[str]:
-    """In words."""
-    own = next(result for result in results if result.client == "certbroker").spent
-    for result in results:
-        bar = case.bars.get(result.client)
-        if bar is not None and own.wall > bar * result.spent.wall:
-            yield f"{case.words}: {own.wall / result.spent.wall:.2f} times {result.client}, at most {bar}"
-    if case.most_mb is not None and own.peak * 1.048576 > case.most_mb:
-        yield f"{case.words}: {own.peak * 1.048576:.0f} MB, at most {case.most_mb}"
+def _of(results: Sequence[Result], client: str) -> Result | None:
+    return next((result for result in results if result.client == client), None)
