@@ -17,7 +17,8 @@ import pytest
 
 from certbroker import policy
 from certbroker.facts import Facts, VariantFacts
-from certbroker.issuer import AWAY, ari
+from certbroker.issuer import ari
+from certbroker.issuer.windows import AWAY
 from certbroker.model import Certificate, KeyType, Lifetime, Version, Window
 from certbroker.plan import Selection, due_next, plan
 from tests.clock import START

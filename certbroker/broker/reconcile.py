@@ -1,18 +1,19 @@
 """Reconciling certificates with what is wanted: the one path that `renew`, `issue`, `push` and a night job share.
 
-For each certificate: take its lease, ask the CA when to renew, plan, order (all orders of the run in one batch), plan again,
-push and verify (targets in parallel), write down what is due next.
+For each certificate: take its lease, ask the CA when to renew (each CA about all of its own together), plan, order (all orders
+of the run in one batch), plan again, push and verify (targets in parallel), write down what is due next. A certificate of which
+nothing wants to be done is planned once.
 """
 
 from __future__ import annotations
 
-import threading
 import traceback
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -24,8 +25,8 @@ from certbroker.broker.facts import Looked, gather
 from certbroker.broker.orders import Orders, Tried
 from certbroker.broker.rationing import ration
 from certbroker.errors import LeaseHeld, StoreError, VaultError
-from certbroker.model import Assignment, Certificate
-from certbroker.plan import Plan, Push, Restore, Selection, Verify, due_next, plan
+from certbroker.model import Assignment, Certificate, Version
+from certbroker.plan import Facts, Plan, Push, Restore, Selection, Verify, due_next, plan
 from certbroker.store import DueRow, Lease
 
 LEASE_SECONDS: Final = 120.0
@@ -51,7 +52,8 @@ class Reconciler:
         with ExitStack() as stack:
             leases = stack.enter_context(self._leases(certificates))
             mine = [certificate for certificate in certificates if certificate.name in leases]
-            self._each(mine, self._ask_windows, _own_name)
+            self._each(self._to_ask(mine), self._ask_windows, lambda item: [version.certificate for version in item[1]])
+            mine = self._without_idle(mine)
             plans, _ = ration(self._desk, self._each(mine, self._plan, _own_name))
             if any(p.orders or p.pushes for p in plans):
                 self._desk.check_vault()
@@ -69,41 +71,35 @@ class Reconciler:
 
     @contextmanager
     def _leases(self, certificates: Sequence[Certificate]) -> Iterator[dict[str, Lease]]:
-        """Take what is free; a heartbeat keeps it. A certificate that somebody else works on is left to him."""
+        """Take what is free, in the order of the names: two runs cannot wait for each other. The store's heartbeat keeps it.
+
+        A certificate that somebody else works on is left to him.
+        """
         store = self._desk.store
         holder = f"{self._desk.world.host}, run {store.run}"
         leases: dict[str, Lease] = {}
-        for certificate in certificates:
-            done = self._done[certificate.name] = Done(certificate.name)
-            try:
-                leases[certificate.name] = store.lease(f"certificate/{certificate.name}", holder, seconds=LEASE_SECONDS)
-            except LeaseHeld as held:
-                done.held_by = held.holder
-        stop = threading.Event()
-
-        def beat() -> None:
-            while not stop.wait(LEASE_SECONDS / 3):
-                for lease in leases.values():
-                    try:
-                        lease.extend()
-                    except (LeaseHeld, StoreError):  # found again by check() before the next outside write
-                        continue
-
-        heart = threading.Thread(target=beat, name="leases", daemon=True)
-        heart.start()
+        self._done = {certificate.name: Done(certificate.name) for certificate in certificates}
+        with store.together():
+            for name in sorted(self._done):
+                try:
+                    leases[name] = store.lease(f"certificate/{name}", holder, seconds=LEASE_SECONDS)
+                except LeaseHeld as held:
+                    self._done[name].held_by = held.holder
         try:
             yield leases
         finally:
-            stop.set()
-            heart.join()
-            for lease in leases.values():
-                lease.release()
+            with store.together():
+                for lease in leases.values():
+                    lease.release()
 
     # ---- plan --------------------------------------------------------------------------------------------------------
 
     def _plan(self, certificate: Certificate, tried: Tried = frozenset(), *, order: bool = True) -> Plan:
+        facts = gather(self._desk, certificate, self._looked, look=True, heal=self._selection.heal)
+        return self._made(facts, tried, order=order)
+
+    def _made(self, facts: Facts, tried: Tried = frozenset(), *, order: bool = True) -> Plan:
         s = self._selection
-        facts = gather(self._desk, certificate, self._looked, look=True, heal=s.heal)
         chosen = replace(
             s,
             order=s.order and order,
@@ -123,18 +119,51 @@ class Reconciler:
         if replaced:
             self._desk.store.agree(push.assignment.certificate, push.assignment.target, replaced)
 
-    def _ask_windows(self, certificate: Certificate) -> None:
-        """Ask the CA of each wanted version when to renew, where its last answer is due to be asked again (RFC 9773)."""
+    def _to_ask(self, certificates: Sequence[Certificate]) -> list[tuple[str, list[Version]]]:
+        """By issuer: the wanted versions about which the CA's last answer is due to be asked again (RFC 9773)."""
         if not self._selection.order:
-            return
-        now = self._desk.world.clock.now()
-        for known in self._desk.store.variants(certificate.name).values():
-            version = known.wanted
-            if version is None or version.issuer not in self._desk.config.issuers:
+            return []
+        desk, now = self._desk, self._desk.world.clock.now()
+        known = desk.store.variants_of([certificate.name for certificate in certificates])
+        windows = desk.store.windows([each.wanted.id for each in known if each.wanted])
+        by_issuer: defaultdict[str, list[Version]] = defaultdict(list)
+        for each in known:
+            version = each.wanted
+            if version is None or version.issuer not in desk.config.issuers:
                 continue
-            window = self._desk.store.window(version.id)
-            if self._refresh or policy.time_to_ask(window, known.finalized, now):
-                self._desk.issuer(version.issuer).window(version)
+            if self._refresh or policy.time_to_ask(windows.get(version.id), each.finalized, now):
+                by_issuer[version.issuer].append(version)
+        return list(by_issuer.items())
+
+    def _ask_windows(self, item: tuple[str, list[Version]]) -> None:
+        issuer, versions = item
+        self._desk.issuer(issuer).windows(versions)
+
+    def _without_idle(self, certificates: Sequence[Certificate]) -> list[Certificate]:
+        """Those of which something may want to be done. The others are due when they say so, all written in one go."""
+        busy: list[Certificate] = []
+        rows: list[DueRow] = []
+        for certificate in certificates:
+            with self._desk.store.one_look():
+                idle = self._idle(certificate)
+            if idle is None:
+                busy.append(certificate)
+            else:
+                rows.append(DueRow("certificate", certificate.name, idle))
+        self._desk.store.set_due(rows)
+        return busy
+
+    def _idle(self, certificate: Certificate) -> datetime | None:
+        """When it is due again, if the store alone tells that nothing is to be done; None: look closer."""
+        try:
+            if self._selection.heal or any(self._desk.config.targets[a.target].heal for a in certificate.assignments):
+                return None  # what drifted is known by asking
+            facts = gather(self._desk, certificate, self._looked, look=False)
+            return None if self._made(facts).steps else due_next(facts)
+        except (StoreError, VaultError):
+            raise
+        except Exception:  # noqa: BLE001 - design section 11: a bug is this certificate's, and met again where it is told
+            return None
 
     def _remember_holds(self, first: Plan, second: Plan) -> None:
         """What is not done and why, as state: `status` and the exit code read it from the store."""

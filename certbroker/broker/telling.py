@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -83,18 +83,23 @@ def _entry(desk: Desk, done: Done) -> Entry:
         return Entry(done.certificate, "a rehearsal", tuple(lines))
     if done.certificate not in desk.config.certificates:
         return Entry(done.certificate, "not in the file any more", tuple(lines))
+    touched = {*done.pushed, *done.verified, *(hold.target for hold in done.holds)}
+    if touched:
+        lines += _targets(desk, done, touched)
+    return Entry(done.certificate, done.why[0] if done.why else "", tuple(lines))
+
+
+def _targets(desk: Desk, done: Done, touched: Collection[str | None]) -> Iterator[Line]:
     rows = desk.store.deployments(done.certificate)
     looks = desk.store.seen(done.certificate)
     wanted = {v.wanted.id: v.wanted for v in desk.store.variants(done.certificate).values() if v.wanted}
     pinned = {pin.target: desk.store.version(pin.version_id) for pin in desk.store.pins(done.certificate)}
-    touched = {*done.pushed, *done.verified, *(hold.target for hold in done.holds)}
     for target in (a.target for a in desk.config.certificates[done.certificate].assignments if a.target in touched):
         kept = pinned.get(target)
         served = {kept.id: kept} if kept else wanted
         mine = [row for row in rows if row.target == target and row.version_id in served]
         if mine:
-            lines.append(target_line(target, mine, looks, served[mine[0].version_id], done.seconds.get(target)))
-    return Entry(done.certificate, done.why[0] if done.why else "", tuple(lines))
+            yield target_line(target, mine, looks, served[mine[0].version_id], done.seconds.get(target))
 
 
 def _other_chains(desk: Desk, done: Done) -> list[str]:

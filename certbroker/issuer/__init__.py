@@ -13,14 +13,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from certbroker import events
 from certbroker.challenges import Challenges
 from certbroker.config import IssuerSettings, NetworkSettings
-from certbroker.errors import BadMaterial, IssuanceError, IssuerUnavailable, NothingDone, RateLimited
+from certbroker.errors import BadMaterial, NothingDone
 from certbroker.events import Emit
 from certbroker.issuer.ca_pace import CaPace
 from certbroker.issuer.request import CaaProblem, OrderRequest, Refusal
-from certbroker.keys import leaf_facts, read_chain
+from certbroker.keys import read_chain
 from certbroker.model import Method, RevocationReason, Standing, Version, Window
 from certbroker.policy import MINIMUM_BETWEEN_ORDERS
 from certbroker.secret import Secret, SecretRef
@@ -39,9 +38,6 @@ if TYPE_CHECKING:
 __all__ = ["CaPace", "CaaProblem", "Issuer", "OrderRequest", "Refusal"]
 
 EVERY: Final = timedelta(hours=1)
-
-AWAY: Final = timedelta(hours=1)
-"""When to ask for renewal information again if the CA could not be reached: windows can be three hours wide."""
 
 
 class Issuer:
@@ -260,61 +256,25 @@ class Issuer:
 
     # ---- when to renew -----------------------------------------------------------------------------------------------
 
-    def window(self, version: Version) -> Window | None:
-        """Ask the CA when to renew `version` (RFC 9773). None if it does not say and never did.
+    def windows(self, versions: Sequence[Version]) -> list[Window | None]:
+        """Ask the CA when to renew each (RFC 9773); in their order. None where it does not say and never did.
 
         The moment is drawn once a window. An answer that cannot be had or read is told as an event, and the old one holds.
         """
-        from certbroker.issuer import ari
+        from certbroker.issuer.windows import Windows
 
-        now = self._world.clock.now()
-        old = self._store.window(version.id)
-        if now >= version.lifetime.ends:
-            return old  # RFC 9773 section 4.3: never after the certificate's end
-        identity = ari.certificate_id(leaf_facts(read_chain(version.chain_pem)[0]))
-        try:
-            base = self.directory().renewal_info
-            if base is None or identity is None:
-                return old
-            reply = self._line.read(f"{base.rstrip('/')}/{identity}", "the renewal information")
-            found = ari.Suggestion.read(self.settings.name, reply.object())
-        except IssuanceError as error:
-            return self._window_unknown(version, old, error)
-        window = ari.heard(old, found, version.id, now, reply.retry_after, self._world.random, self._every)
-        told = []
-        if old is None or (old.start, old.end) != (window.start, window.end):
-            told.append(
-                events.WindowMoved(
-                    at=now,
-                    certificate=version.certificate,
-                    key_type=version.key_type.value,
-                    start=found.start,
-                    end=found.end,
-                    drawn=window.drawn,
-                    explanation_url=found.explanation_url,
-                )
-            )
-        self._store.put_window(window, events=told)
-        for event in told:
-            self._emit(event)
-        return window
-
-    def _window_unknown(self, version: Version, old: Window | None, error: IssuanceError) -> Window | None:
-        from certbroker.issuer import ari
-
-        now = self._world.clock.now()
-        event = events.WindowUnknown(
-            at=now, certificate=version.certificate, key_type=version.key_type.value, error=error.what
+        with self._lock:
+            line, directories = self._line, self._directories
+        windows = Windows(
+            self.settings.name,
+            line=line,
+            directories=directories,
+            store=self._store,
+            world=self._world,
+            emit=self._emit,
+            every=self._every,
         )
-        if old is None:
-            self._store.record(event)
-        else:
-            away = isinstance(error, IssuerUnavailable | RateLimited)
-            wait = error.retry_after if error.retry_after is not None else AWAY.total_seconds() if away else None
-            old = ari.unheard(old, now, wait)
-            self._store.put_window(old, events=[event])
-        self._emit(event)
-        return old
+        return windows.ask(versions)
 
     # ---- opened at first use -----------------------------------------------------------------------------------------
 

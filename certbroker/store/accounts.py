@@ -127,6 +127,11 @@ class Accounts(Boxes):
         row = self.row(select(schema.window).where(schema.window.c.version_id == version_id))
         return None if row is None else Window(**row._mapping)
 
+    def windows(self, version_ids: Sequence[int]) -> dict[int, Window]:
+        """The same of many versions, by their ids."""
+        rows = self.rows(select(schema.window).where(schema.window.c.version_id.in_(version_ids)))
+        return {row.version_id: Window(**row._mapping) for row in rows}
+
     def put_window(self, window: Window, events: Sequence[Event] = ()) -> None:
         with self.writing(events) as connection:
             upsert(connection, schema.window, [asdict(window)])

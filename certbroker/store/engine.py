@@ -129,6 +129,7 @@ class Database:
         self._counting = threading.Lock()
         self._writing = threading.Lock()
         self._joined = threading.local()
+        self._looking = threading.local()
 
     def close(self) -> None:
         self._engine.dispose()
@@ -136,7 +137,8 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """One consistent look. Raises StoreError."""
-        if (joined := self._under_way()) is not None:
+        joined = self._under_way() or getattr(self._looking, "connection", None)
+        if joined is not None:
             yield joined
             return
         with refusals(self.url), self._engine.connect() as connection:
@@ -175,6 +177,20 @@ class Database:
                 yield
             finally:
                 self._joined.connection = None
+
+    @contextmanager
+    def one_look(self) -> Iterator[None]:
+        """What this thread reads in the block is the store at one moment. Nothing outside is called or waited for in it.
+
+        What it writes is written at once, and not seen in the block. Raises StoreError.
+        """
+        with self.reading() as connection:
+            outer = getattr(self._looking, "connection", None)
+            self._looking.connection = connection
+            try:
+                yield
+            finally:
+                self._looking.connection = outer
 
     def _under_way(self) -> Connection | None:
         """This thread's `together`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -45,6 +45,12 @@ class Versions(Boxes, Tally):
         mine = _VARIANTS.where(_variant.c.certificate == certificate)
         rows = self.rows(mine.order_by(_variant.c.key_type))
         return {found.key_type: found for found in map(_as_variant, rows)}
+
+    def variants_of(self, certificates: Collection[str]) -> list[Variant]:
+        """Those of many certificates, by certificate and key type."""
+        mine = _VARIANTS.where(_variant.c.certificate.in_(certificates))
+        rows = self.rows(mine.order_by(_variant.c.certificate, _variant.c.key_type))
+        return [_as_variant(row) for row in rows]
 
     def failing_variants(self) -> list[tuple[str, KeyType, Variant]]:
         """Whose last order failed, the longest first."""

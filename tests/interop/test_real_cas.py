@@ -141,15 +141,15 @@ def test_pebble_says_when_to_renew_and_is_told_what_is_replaced(tmp_path: Path, 
         issuer = at.issuer(minimum=timedelta())
         first = version(issuer.obtain([wanted()])[0])
         leaf = first.chain_pem.split("-----END CERTIFICATE-----")[0] + "-----END CERTIFICATE-----\n"
-        window = issuer.window(first)
+        window = issuer.windows([first])[0]
         assert window is not None
         assert window.start <= window.drawn <= window.end
-        again = issuer.window(first)
+        again = issuer.windows([first])[0]
         assert again is not None
         assert again.drawn == window.drawn
 
         server.set_renewal_info(leaf, "no window at all")
-        kept = issuer.window(first)
+        kept = issuer.windows([first])[0]
         assert kept is not None
         assert (kept.start, kept.drawn) == (window.start, window.drawn)
         assert at.kinds()[-1] == "window-unknown"
@@ -160,7 +160,7 @@ def test_pebble_says_when_to_renew_and_is_told_what_is_replaced(tmp_path: Path, 
             "explanationURL": "https://ca.example/incident",
         }
         server.set_renewal_info(leaf, json.dumps(answer))
-        moved = issuer.window(first)
+        moved = issuer.windows([first])[0]
         assert moved is not None
         assert moved.start == past
         assert moved.explanation_url == "https://ca.example/incident"
@@ -193,6 +193,6 @@ def test_caddy_signs_a_name_and_its_wildcard(tmp_path: Path, dns: Knot) -> None:
             got = version(at.issuer().obtain([wanted()])[0])
             proven(at, got)
             assert got.roots_pem == server.roots.read_text()
-            assert at.issuer().window(got) is None
+            assert at.issuer().windows([got])[0] is None
             assert at.issuer().check().account == got.account_uri
             assert dns.txt("_acme-challenge.example.com") == []

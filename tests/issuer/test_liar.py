@@ -73,7 +73,7 @@ def test_no_lie_about_when_to_renew_is_believed_beyond_reason(
         at.world.clock.sleep(timedelta(days=2).total_seconds())
         liar.tell(*told)
         now = at.world.clock.now()
-        window = within_bounds(at, liar, lambda: at.issuer().window(version))
+        window = within_bounds(at, liar, lambda: at.issuer().windows([version])[0])
         if isinstance(window, Window):
             assert window.start <= window.drawn < window.end
             assert now < window.ask_again <= at.world.clock.now() + timedelta(days=1)
@@ -82,7 +82,7 @@ def test_no_lie_about_when_to_renew_is_believed_beyond_reason(
         assert at.store.window(version.id) == window
         liar.tell()
         at.world.clock.sleep(timedelta(days=2).total_seconds())
-        honest = at.issuer().window(version)
+        honest = at.issuer().windows([version])[0]
         assert honest is not None
         assert version.lifetime.starts < honest.drawn < version.lifetime.ends
         nothing_secret(at, folder)

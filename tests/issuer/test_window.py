@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 from certbroker.config import IssuerSettings
+from certbroker.issuer.windows import AT_ONCE, STUMBLES
 from certbroker.model import Version, Window
 from certbroker.sandbox.ca import SandboxCA
 from certbroker.testkit.simulator import Fault, Request, Response, SimulatorTransport
 from tests.clock import TestClock
-from tests.issuer.desk import Desk, desk, own_dns, version, wanted
+from tests.issuer.desk import ZONE, Desk, desk, own_dns, version, wanted
 
 BASE = "http://ca.test"
 SETTINGS = IssuerSettings("sandbox", f"{BASE}/dir", agree_to_terms=True)
@@ -30,7 +31,7 @@ class Scene:
     have: Version
 
     def ask(self) -> Window | None:
-        return self.at.issuer().window(self.have)
+        return self.at.issuer().windows([self.have])[0]
 
     def must(self) -> Window:
         found = self.ask()
@@ -140,3 +141,48 @@ def test_an_unknown_certificate_is_told(scene: Scene) -> None:
     scene.ca.faults = [Fault(Response.of(404, problem), matches=asked)]
     assert scene.ask() is None
     assert scene.at.kinds() == ["window-unknown"]
+
+
+# ---- many together -----------------------------------------------------------------------------------------------------
+
+
+def herd(scene: Scene, count: int) -> list[Version]:
+    """So many certificates, of names of their own."""
+    requests = [wanted(f"n{number}.{ZONE}", certificate=f"n{number}") for number in range(count)]
+    have = [version(outcome) for outcome in scene.at.issuer().obtain(requests)]
+    scene.at.told.clear()
+    return have
+
+
+def test_many_are_asked_about_together_and_one_bad_answer_is_its_own_certificates_alone(scene: Scene) -> None:
+    have = herd(scene, 5)
+    scene.ca.set_renewal_info(have[2].fingerprint, b"{}")
+    before = len(scene.ca.requests)
+    found = scene.at.issuer().windows([*have, scene.have])
+    assert [window and window.version_id for window in found] == [
+        *(None if each is have[2] else each.id for each in have),
+        scene.have.id,
+    ]
+    assert len(scene.ca.requests) - before == 6
+    assert sorted(scene.at.kinds()) == ["window-moved"] * 5 + ["window-unknown"]
+    assert scene.at.store.windows([each.id for each in have]).keys() == {each.id for each in have} - {have[2].id}
+
+
+def test_a_ca_that_asks_us_to_wait_is_not_asked_about_the_rest(scene: Scene) -> None:
+    have = herd(scene, 40)
+    assert all(scene.at.issuer().windows(have))
+    before = len(scene.ca.requests)
+    busy = Response.of(429, {"type": "urn:ietf:params:acme:error:rateLimited"}, **{"Retry-After": "7200"})
+    scene.ca.faults = [Fault(busy, times=40, matches=asked)]
+    found = scene.at.issuer().windows(have)
+    assert len(scene.ca.requests) - before <= AT_ONCE
+    assert {window and window.ask_again for window in found} == {scene.clock.now() + 2 * HOUR}
+
+
+def test_a_ca_that_is_away_is_not_knocked_at_for_each(scene: Scene) -> None:
+    have = herd(scene, 40)
+    before = len(scene.ca.requests)
+    scene.ca.faults = [Fault("reset", times=40, matches=asked)]
+    assert scene.at.issuer().windows(have) == [None] * 40
+    assert len(scene.ca.requests) - before <= AT_ONCE + STUMBLES
+    assert scene.at.kinds() == ["window-unknown"] * 40
