@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from certbroker.model import KeyType, Version, Window
+from certbroker.model import KeyType, Lifetime, Version, Window
 
 BACKSTOP: Final = 2 / 3
 """Renew when this much of the life is over and the CA has not said when (Let's Encrypt integration guide)."""
@@ -97,10 +97,13 @@ def renewal_moment(s: Situation) -> datetime:
     assert s.have is not None
     if s.have.revoked_at is not None:
         return s.now
-    life = s.have.lifetime
-    if s.window is None or s.window.version_id != s.have.id:
-        return life.at(BACKSTOP)
-    return min(s.window.drawn, life.at(LATEST))
+    asked = s.window is not None and s.window.version_id == s.have.id
+    return planned(s.have.lifetime, s.window.drawn if s.window and asked else None)
+
+
+def planned(life: Lifetime, drawn: datetime | None) -> datetime:
+    """When a version that is not revoked is renewed. `drawn`: our moment in the CA's window, if it gave one."""
+    return life.at(BACKSTOP) if drawn is None else min(drawn, life.at(LATEST))
 
 
 def in_a_loop(s: Situation) -> datetime | None:

@@ -9,6 +9,8 @@ from datetime import datetime
 from enum import StrEnum
 
 from certbroker.model import Phase, Version
+from certbroker.standing.words import day as day
+from certbroker.standing.words import minute as minute
 from certbroker.store import DeploymentRow, SeenRow, Store
 
 
@@ -80,16 +82,6 @@ PHASE_STATE = {
     Phase.RESTORING: State.FAIL,
     Phase.RESTORED: State.FAIL,
 }
-
-
-def day(moment: datetime) -> str:
-    """`Wed 23 Dec 2026`."""
-    return f"{moment:%a} {moment.day} {moment:%b %Y}"
-
-
-def minute(moment: datetime) -> str:
-    """`Wed 23 Dec 02:05 UTC`."""
-    return f"{moment:%a} {moment.day} {moment:%b %H:%M} UTC"
 
 
 def worst(states: Sequence[State]) -> State:

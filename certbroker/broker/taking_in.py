@@ -124,6 +124,7 @@ def _certificate_data(certificate: Certificate, config: Config) -> JsonObject:
         "keys": [key.value for key in certificate.keys],
         "issuers": [[name, config.issuers[name].directory] for name in certificate.issuers],
         "targets": [[a.target, list(a.names)] for a in certificate.assignments],
+        "standby": [a.target for a in certificate.assignments if config.targets[a.target].standby],
         "challenge": certificate.challenge.value,
         "alias": certificate.alias,
         "key_policy": certificate.key_policy.versions,
@@ -191,6 +192,7 @@ def _write(desk: Desk, weighed: Weighed, named: Sequence[str], *, waits: bool) -
         says={"certificate": certificates, "target": targets},
         whole=not waits and not weighed.rivals,
         after=weighed.generation,
+        allowance=config.alerts.allowance,
     )
     if taken is None:
         return False

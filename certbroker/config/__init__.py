@@ -7,11 +7,13 @@ from certbroker.config.load import load
 from certbroker.config.places import candidates_exist, config_folder, default_store, default_vault, find, state_folder
 from certbroker.config.schema import json_schema
 from certbroker.config.settings import (
+    AlertSettings,
     BindingSettings,
     Config,
     IssuerSettings,
     NetworkSettings,
     Puts,
+    Route,
     SecretUse,
     SolverSettings,
     TargetName,
@@ -21,12 +23,14 @@ from certbroker.config.solvers import answering
 
 __all__ = [
     "PRESETS",
+    "AlertSettings",
     "BindingSettings",
     "Config",
     "IssuerSettings",
     "NetworkSettings",
     "Preset",
     "Puts",
+    "Route",
     "SecretUse",
     "SolverSettings",
     "TargetName",

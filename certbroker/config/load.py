@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import tomllib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
@@ -20,10 +20,12 @@ from certbroker.config.lines import Lines
 from certbroker.config.problems import Problems
 from certbroker.config.proofs import Proofs
 from certbroker.config.settings import (
+    AlertSettings,
     Config,
     IssuerSettings,
     NetworkSettings,
     Puts,
+    Route,
     SolverSettings,
     TargetSettings,
     anchored,
@@ -34,6 +36,7 @@ from certbroker.config.settings import (
 from certbroker.config.words import closest, listed, unknown, unknown_key
 from certbroker.errors import ConfigError, Problem, UsageError
 from certbroker.model import LABEL, Method, Traits
+from certbroker.safe import Allowance
 from certbroker.secret import SecretRef
 
 SettingsOf = Callable[[str], type[BaseModel] | None]
@@ -44,6 +47,7 @@ _SINGLE: Final[Mapping[str, type[tables.Table]]] = {
     "vault": tables.VaultTable,
     "network": tables.NetworkTable,
     "schedule": tables.ScheduleTable,
+    "alerts": tables.AlertsTable,
 }
 _NAMED: Final = ("issuer", "solver", "target", "certificate")
 _MOST_BYTES: Final = 64 * 1024 * 1024
@@ -158,6 +162,7 @@ class _Reader:
         vault, _ = self._single("vault", tables.VaultTable)
         network, _ = self._single("network", tables.NetworkTable)
         schedule, _ = self._single("schedule", tables.ScheduleTable)
+        alerts, _ = self._single("alerts", tables.AlertsTable)
         issuers = self._issuers()
         solvers = self._solvers(kinds)
         targets = self._targets(kinds)
@@ -202,6 +207,25 @@ class _Reader:
             every=schedule.every,
             keep_versions=schedule.keep,
             store_line=self.lines.at(("store", "url")),
+            alerts=self._alerts(alerts),
+        )
+
+    def _alerts(self, table: tables.AlertsTable) -> AlertSettings:
+        def routes(found: Sequence[tables.RouteTable]) -> tuple[Route, ...]:
+            return tuple(
+                Route(way, anchored_reference(url, self.place), each.sender, tuple(each.to))
+                for each in found
+                for way in tables.WAYS
+                if (url := getattr(each, way)) is not None
+            )
+
+        return AlertSettings(
+            page=routes(table.page),
+            tell=routes(table.tell),
+            heartbeat=None if table.heartbeat is None else anchored_reference(table.heartbeat, self.place),
+            allowance=Allowance(table.allowance.people, table.allowance.ca),
+            link=None if table.link is None else table.link.rstrip("/"),
+            lines={key: line for key in tables.AlertsTable.model_fields if (line := self.lines.at(("alerts", key)))},
         )
 
     def _tables(self, kind: str, *, quiet: bool = False) -> dict[str, dict[str, Any]]:

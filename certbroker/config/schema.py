@@ -19,6 +19,7 @@ def json_schema(providers: Mapping[str, type[BaseModel]], solvers: Mapping[str, 
     """Draft 2020-12. `providers` and `solvers`: the settings model of each type that is installed."""
     models: list[type[BaseModel]] = [
         *(tables.DefaultsTable, tables.StoreTable, tables.VaultTable, tables.NetworkTable, tables.ScheduleTable),
+        tables.AlertsTable,
         *(tables.IssuerTable, tables.CertificateTable, tables.SolverTable, tables.TargetTable),
         *dict.fromkeys([*providers.values(), *solvers.values()]),
     ]
@@ -47,6 +48,7 @@ def json_schema(providers: Mapping[str, type[BaseModel]], solvers: Mapping[str, 
             "vault": table(tables.VaultTable),
             "network": table(tables.NetworkTable),
             "schedule": table(tables.ScheduleTable),
+            "alerts": table(tables.AlertsTable),
             "issuer": _named(table(tables.IssuerTable)),
             "solver": typed(tables.SolverTable, solvers),
             "target": typed(tables.TargetTable, providers),

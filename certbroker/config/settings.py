@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from certbroker.limits import Published, Rates
 from certbroker.model import Certificate, Edge
+from certbroker.safe import DEFAULT, Allowance
 from certbroker.secret import SecretRef, expand
 
 if TYPE_CHECKING:
@@ -129,12 +130,41 @@ class NetworkSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class Route:
+    """A way to tell somebody. `url` leads to what only the sender may know: a token is part of it."""
+
+    way: Literal["webhook", "slack", "smtp", "apprise"]
+    url: SecretRef
+    sender: str | None = None
+    """smtp: whom the mail is from."""
+    to: tuple[str, ...] = ()
+    """smtp: whom it is for."""
+
+
+@dataclass(frozen=True, slots=True)
+class AlertSettings:
+    """Who is told when something needs somebody. Nothing is sent where no route is named."""
+
+    page: tuple[Route, ...] = ()
+    """Wakes: users get a broken certificate, or will within 24 hours."""
+    tell: tuple[Route, ...] = ()
+    """All the rest."""
+    heartbeat: SecretRef | None = None
+    """Leads to a URL that hears of every run."""
+    allowance: Allowance = DEFAULT
+    link: str | None = None
+    """Where the dashboard is, without a final slash."""
+    lines: Mapping[str, int] = field(default_factory=dict)
+    """Where each of its options stands."""
+
+
+@dataclass(frozen=True, slots=True)
 class SecretUse:
     """One reference in the file. `where` is for messages: `target.fastly.token (certbroker.toml:24)`."""
 
     where: str
     reference: SecretRef
-    kind: Literal["solver", "target", "issuer", "store"]
+    kind: Literal["solver", "target", "issuer", "store", "alerts"]
     name: str
 
 
@@ -158,6 +188,7 @@ class Config:
     """When the next run comes."""
     keep_versions: int
     store_line: int | None = None
+    alerts: AlertSettings = field(default_factory=AlertSettings)
 
     @property
     def folder(self) -> Path:
@@ -175,6 +206,7 @@ class Config:
         solvers: Collection[str] | None = None,
         issuers: Collection[str] | None = None,
         store: bool = True,
+        alerts: bool = True,
     ) -> list[SecretUse]:
         """The references that a selection needs, in the file's order of kinds; None selects all of that kind."""
         found: list[SecretUse] = []
@@ -191,7 +223,19 @@ class Config:
         for target in self.targets.values():
             if targets is None or target.name in targets:
                 found += self._within("target", target.name, target.options, target)
+        if alerts:
+            found += self._told()
         return found
+
+    def _told(self) -> Iterator[SecretUse]:
+        uses = [(f"page.{route.way}", route.url) for route in self.alerts.page]
+        uses += [(f"tell.{route.way}", route.url) for route in self.alerts.tell]
+        uses += [("heartbeat", self.alerts.heartbeat)] if self.alerts.heartbeat else []
+        for path, reference in uses:
+            line = self.alerts.lines.get(path.partition(".")[0])
+            yield SecretUse(
+                f"alerts.{path}" + (f" ({self.file}:{line})" if line else ""), reference, "alerts", "alerts"
+            )
 
     def where(self, reference: SecretRef) -> str:
         """The first place in the file that has this reference, for a message; empty if none has."""

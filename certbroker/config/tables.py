@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, Self
 from urllib.parse import parse_qsl, urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, WithJsonSchema, model_validator
 
 from certbroker.config import names
 from certbroker.config.settings import BindingAlgorithm
@@ -295,6 +295,97 @@ class NetworkTable(Table):
         WithJsonSchema({"type": "object", "additionalProperties": {"type": "string"}}),
     ] = {}
     nameservers: list[Address] = []
+
+
+def _mailbox(value: object) -> str:
+    """An address as `someone@example.com`: what would end a header or begin another is refused."""
+    text = _text(value)
+    local, _, domain = text.rpartition("@")
+    if not local or not domain or not text.isprintable() or any(sign in text for sign in ' <>,;"'):
+        raise Refusal("must be a mail address, as in someone@example.com")
+    return text
+
+
+Mailbox = Annotated[str, PlainValidator(_mailbox), WithJsonSchema({"type": "string", "format": "email"})]
+
+
+def _several_mailboxes(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+class RouteTable(Table):
+    """A way to tell somebody: exactly one of webhook, slack, smtp and apprise, each pointing to its secret URL."""
+
+    webhook: SecretRef | None = Field(default=None, description="a URL that gets JSON by POST")
+    slack: SecretRef | None = Field(default=None, description="an incoming webhook of Slack")
+    smtp: SecretRef | None = Field(
+        default=None, description="smtps://USER:PASSWORD@HOST or smtp://HOST:PORT; goes with from and to"
+    )
+    apprise: SecretRef | None = Field(default=None, description="any URL that apprise knows (extra notify)")
+    sender: Mailbox | None = Field(default=None, alias="from", description="whom the mail is from (smtp)")
+    to: Annotated[
+        list[Mailbox],
+        BeforeValidator(_several_mailboxes),
+        WithJsonSchema({"oneOf": [_TEXT, {"type": "array", "items": _TEXT, "minItems": 1}]}),
+    ] = Field(default=[], description="whom the mail is for (smtp)")
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        ways = [way for way in WAYS if getattr(self, way) is not None]
+        if len(ways) != 1:
+            said = f"names {' and '.join(ways)}" if ways else "names no way to tell"
+            raise Refusal(f"{said}: it needs exactly one of {listed(WAYS)}")
+        if ways == ["smtp"] and not (self.sender and self.to):
+            raise Refusal("smtp needs from and to, the addresses of the mail")
+        if ways != ["smtp"] and (self.sender or self.to):
+            raise Refusal(f"from and to go with smtp, not with {ways[0]}")
+        return self
+
+
+def _routes(value: object) -> object:
+    """One table may stand for a list of one."""
+    if not isinstance(value, dict | list):
+        raise Refusal('must be a way to tell, as in { webhook = { env = "NAME" } }, or a list of them')
+    return [value] if isinstance(value, dict) else value
+
+
+WAYS: Final = ("webhook", "slack", "smtp", "apprise")
+_ROUTE: Final = {
+    "type": "object",
+    "properties": {
+        **dict.fromkeys(WAYS, _REFERENCE),
+        "from": _TEXT,
+        "to": {"oneOf": [_TEXT, {"type": "array", "items": _TEXT, "minItems": 1}]},
+    },
+    "oneOf": [{"required": [way]} for way in WAYS],
+    "additionalProperties": False,
+}
+Routes = Annotated[
+    list[RouteTable],
+    BeforeValidator(_routes),
+    WithJsonSchema({"oneOf": [_ROUTE, {"type": "array", "items": _ROUTE}]}),
+]
+
+
+class AllowanceTable(Table):
+    """allowance of [alerts]: what is set aside before the last safe moment, at most an eighth of a life in all."""
+
+    people: Duration = Field(default=timedelta(hours=24), description="until somebody has come and acted")
+    ca: Duration = Field(default=timedelta(hours=24), description="for a CA that is away")
+
+
+class AlertsTable(Table):
+    """[alerts]: who is told when something needs somebody."""
+
+    page: Routes = Field(default=[], description="wakes: users get a broken certificate, or will within 24 hours")
+    tell: Routes = Field(default=[], description="all the rest: once, daily while it lasts, and when it is over")
+    heartbeat: SecretRef | None = Field(
+        default=None, description="a URL that hears of every run, so that a dead broker is noticed elsewhere"
+    )
+    allowance: AllowanceTable = Field(default_factory=AllowanceTable, description="before the last safe moment")
+    link: Annotated[str, PlainValidator(_https), WithJsonSchema({"type": "string", "format": "uri"})] | None = Field(
+        default=None, description="the dashboard, for a click in the alert"
+    )
 
 
 class ScheduleTable(Table):

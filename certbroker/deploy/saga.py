@@ -103,7 +103,8 @@ class Saga:
             self.journal.fail_all(rows, version, error)
             return
         for name, row in rows.items():
-            rows[name] = replace(row, before_seen=row.before_seen or remember(looks[name]))
+            seen = row.before_seen or remember(looks[name])
+            rows[name] = replace(row, before_seen=seen, begun=self.world.clock.now())
         self.store.put_deployments(list(rows.values()))
         try:
             bundle = self._bundle(target, assignment, version)

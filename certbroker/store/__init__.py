@@ -52,6 +52,7 @@ from certbroker.store.rows import (
     TakenIn,
     Variant,
 )
+from certbroker.store.standings import TallyRow
 from certbroker.store.versions import Versions
 from certbroker.world import Clock
 
@@ -81,6 +82,7 @@ __all__ = [
     "Store",
     "Swept",
     "TakenIn",
+    "TallyRow",
     "Variant",
     "said_digest",
 ]

@@ -16,9 +16,10 @@ from certbroker.store import schema
 from certbroker.store.boxes import Boxes
 from certbroker.store.engine import upsert
 from certbroker.store.rows import Account
+from certbroker.store.standings import Standings
 
 
-class Accounts(Boxes):
+class Accounts(Boxes, Standings):
     """One account per issuer of the file and directory URL."""
 
     def account(self, issuer: str, directory: str) -> Account | None:
@@ -133,8 +134,11 @@ class Accounts(Boxes):
         return {row.version_id: Window(**row._mapping) for row in rows}
 
     def put_window(self, window: Window, events: Sequence[Event] = ()) -> None:
-        with self.writing(events) as connection:
+        version = schema.version
+        with self.restanding(events) as (connection, touched):
             upsert(connection, schema.window, [asdict(window)])
+            mine = select(version.c.certificate).where(version.c.id == window.version_id)
+            touched |= {row.certificate for row in self.fetch(connection, mine)}
 
 
 def _as_account(row: Row[Any]) -> Account:

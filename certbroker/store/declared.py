@@ -13,6 +13,7 @@ from sqlalchemy import Connection, and_, delete, func, select
 
 from certbroker.events import Event
 from certbroker.model import JsonObject
+from certbroker.safe import DEFAULT, Allowance
 from certbroker.store import schema
 from certbroker.store.engine import upsert
 from certbroker.store.rows import ClaimRow, DueRow, InForce, TakenIn, plain
@@ -51,6 +52,10 @@ class Declared(Tally):
         rows = self.rows(select(claim, alive.c.last).join(alive, alive.c.host == claim.c.host).order_by(claim.c.host))
         return [ClaimRow(row.host, row.last, row.kind, row.name, row.digest) for row in rows]
 
+    def knows(self, digest: str) -> bool:
+        """Some host took in this very file, and no other since."""
+        return bool(self.rows(select(schema.host.c.host).where(schema.host.c.digest == digest).limit(1)))
+
     def take_in(
         self,
         host: str,
@@ -64,6 +69,7 @@ class Declared(Tally):
         says: Declaration | None = None,
         whole: bool = True,
         after: int | None = None,
+        allowance: Allowance = DEFAULT,
     ) -> TakenIn | None:
         """Make this what is declared. What left it is kept as an orphan; what comes back counts as added.
 
@@ -74,6 +80,7 @@ class Declared(Tally):
             whole: it is, so `taken_in` knows the file from now on.
             after: the generation that all this was weighed against. None is returned, and nothing done, if another host was
                 faster.
+            allowance: what is set aside before each last safe moment.
         """
         now = self.now()
         table = schema.declared
@@ -84,7 +91,7 @@ class Declared(Tally):
         added, changed, gone = defaultdict(list), defaultdict(list), defaultdict(list)
         rows: list[dict[str, Any]] = []
         back: list[str] = []
-        with self.writing(events) as connection:
+        with self.restanding(events) as (connection, touched):
             generation = self._locked(connection)
             if after is not None and after != generation:
                 return None
@@ -105,6 +112,9 @@ class Declared(Tally):
                     rows.append({"kind": kind, "name": name, "data": row.data, "gone": now})
             with self.counted(connection, self._wanted(connection, gone["certificate"] + back)):
                 upsert(connection, table, rows)
+            touched |= {row["name"] for row in rows if row["kind"] == "certificate"}
+            if self._put_allowance(connection, allowance):
+                touched |= set(certificates)
             if rows:
                 generation += 1
                 upsert(connection, schema.meta, [{"key": "generation", "value": str(generation)}])

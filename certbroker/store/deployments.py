@@ -25,7 +25,11 @@ class Deployments(Tally):
 
     def put_deployments(self, rows: Sequence[DeploymentRow], events: Sequence[Event] = ()) -> None:
         """Insert or replace, all of them or none."""
-        with self.writing(events) as connection, self.counted(connection, {row.version_id for row in rows}):
+        touched = {row.certificate for row in rows}
+        with (
+            self.restanding(events, touched) as (connection, _),
+            self.counted(connection, {row.version_id for row in rows}),
+        ):
             upsert(connection, _table, [_as_row(row) for row in rows])
 
     def deployments(self, certificate: str) -> list[DeploymentRow]:
@@ -113,6 +117,7 @@ def _as_row(row: DeploymentRow) -> dict[str, Any]:
         "before": encode_live(row.before),
         "before_seen": dict(row.before_seen),
         "restorable": None if row.restorable is None else row.restorable.value,
+        "begun": row.begun,
         "pushed": row.pushed,
         "deadline": row.deadline,
         "failures": row.failures,

@@ -10,13 +10,13 @@ from sqlalchemy import case, select
 from certbroker.events import Event
 from certbroker.store import schema
 from certbroker.store.engine import upsert
-from certbroker.store.history import History
 from certbroker.store.rows import FindingRow, FindingState
+from certbroker.store.standings import Standings
 
 _table: Final = schema.finding
 
 
-class Findings(History):
+class Findings(Standings):
     """By kind and name: ("target", "fastly"), ("dns", "example.com") ..."""
 
     def put_finding(
@@ -30,7 +30,7 @@ class Findings(History):
     ) -> bool:
         """Keep it. True if the state is another than before (`events` are recorded only then)."""
         now = self.now()
-        with self.writing() as connection:
+        with self.restanding(names={name} if kind == "certificate" else ()) as (connection, _):
             known = self.first(connection, select(_table).where(_table.c.kind == kind, _table.c.name == name))
             changed = known is None or known.state != state
             row = {"kind": kind, "name": name, "state": state, "what": what, "hint": hint, "at": now}

@@ -39,7 +39,7 @@ class Forgetting(Tally):
     def forget_certificate(self, certificate: str, events: Sequence[Event] = ()) -> None:
         """Its versions with their private keys, where they were, and all else but the history. It must not be declared."""
         version, order = schema.version, schema.acme_order
-        with self.writing(events) as connection:
+        with self.restanding(events, {certificate}) as (connection, _):
             versions = self._ids_of(connection, version, version.c.certificate == certificate)
             orders = self._ids_of(connection, order, order.c.certificate == certificate)
             with self.counted(connection, set(versions)):
@@ -68,7 +68,7 @@ class Forgetting(Tally):
     def forget_places(self, target: str, places: Collection[tuple[str, str]], events: Sequence[Event] = ()) -> None:
         """That these (certificate, name) were put there; the versions stay."""
         table = schema.deployment
-        with self.writing(events) as connection:
+        with self.restanding(events, {certificate for certificate, _ in places}) as (connection, _):
             for certificate, name in sorted(places):
                 here = and_(table.c.certificate == certificate, table.c.target == target, table.c.name == name)
                 versions = {row.version_id for row in self.fetch(connection, select(table.c.version_id).where(here))}

@@ -91,6 +91,13 @@ class History(Database):
         rows = self.rows(select(table).order_by(table.c.started.desc(), table.c.id.desc()).limit(limit))
         return [RunRow(**row._mapping) for row in rows]
 
+    def last_run(self, command: str) -> datetime | None:
+        """When the last run of that command began."""
+        table = schema.run
+        mine = select(table.c.started).where(table.c.command == command).order_by(table.c.started.desc())
+        row = self.row(mine.limit(1))
+        return None if row is None else row.started
+
     def history(
         self,
         *,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import Row, select
@@ -39,6 +40,11 @@ class Passed(History):
         """Also those whose time is over, by issuer."""
         mine = (_table.c.certificate == certificate) & (_table.c.key_type == key_type.value)
         return [_as_passed(row) for row in self.rows(select(_table).where(mine).order_by(_table.c.issuer))]
+
+    def passed_now(self, now: datetime) -> list[tuple[str, PassedOver]]:
+        """Of all certificates, those that are in force at `now`."""
+        rows = self.rows(select(_table).where(_table.c.until > now).order_by(_table.c.certificate, _table.c.issuer))
+        return [(row.certificate, _as_passed(row)) for row in rows]
 
 
 def _as_passed(row: Row[Any]) -> PassedOver:

@@ -11,18 +11,18 @@ from sqlalchemy import delete, select
 from certbroker.events import Event
 from certbroker.store import schema
 from certbroker.store.engine import upsert
-from certbroker.store.history import History
 from certbroker.store.rows import PinRow
+from certbroker.store.standings import Standings
 
 _table: Final = schema.pin
 
 
-class Pins(History):
+class Pins(Standings):
     """One row per certificate and target."""
 
     def put_pins(self, rows: Sequence[PinRow], events: Sequence[Event] = ()) -> None:
         """A new pin takes the place of the one before."""
-        with self.writing(events) as connection:
+        with self.restanding(events, {row.certificate for row in rows}) as (connection, _):
             upsert(connection, _table, [asdict(row) for row in rows])
 
     def pins(self, certificate: str | None = None) -> list[PinRow]:
@@ -34,6 +34,6 @@ class Pins(History):
 
     def lift_pins(self, certificate: str, targets: Collection[str], events: Sequence[Event] = ()) -> None:
         """These targets follow what is wanted again."""
-        with self.writing(events) as connection:
+        with self.restanding(events, {certificate}) as (connection, _):
             mine = (_table.c.certificate == certificate) & _table.c.target.in_(sorted(targets))
             connection.execute(delete(_table).where(mine))

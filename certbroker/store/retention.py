@@ -9,9 +9,9 @@ from sqlalchemy import ColumnElement, Connection, Select, Table, and_, delete, e
 
 from certbroker.model import Phase
 from certbroker.store import schema
-from certbroker.store.history import History
 from certbroker.store.placed import still_there
 from certbroker.store.rows import Swept
+from certbroker.store.standings import Standings
 
 HISTORY: Final = timedelta(days=400)
 """A year and the month in which one looks back at it."""
@@ -23,7 +23,7 @@ _CHUNK: Final = 500
 _UNSETTLED: Final = [phase.value for phase in Phase if not phase.settled]
 
 
-class Retention(History):
+class Retention(Standings):
     """`prune` is called once a day, by its due row."""
 
     def prune(
@@ -38,7 +38,7 @@ class Retention(History):
         """
         old = now - history
         order, published, run, box = schema.acme_order, schema.published, schema.run, schema.sealed
-        with self.writing() as connection:
+        with self.restanding() as (connection, touched):
             records = _forget(connection, published, and_(published.c.state == "removed", published.c.at < old))
             standing = select(published.c.order_id).where(published.c.order_id.is_not(None))
             closed = select(order.c.id).where(
@@ -48,7 +48,9 @@ class Retention(History):
             for some in _chunks(orders):
                 _forget(connection, box, _owned(box, "order", some))
                 _forget(connection, order, order.c.id.in_(some))
-            seen = _forget(connection, schema.seen, schema.seen.c.at < now - looks)
+            stale = schema.seen.c.at < now - looks
+            touched |= self._certificates(connection, schema.seen, stale)
+            seen = _forget(connection, schema.seen, stale)
             _forget(connection, schema.ca_limit, schema.ca_limit.c.until < now)
             _forget(connection, schema.label, schema.label.c.at < now - looks)
             _forget(connection, schema.passed_over, schema.passed_over.c.until < now - looks)
@@ -56,12 +58,18 @@ class Retention(History):
             runs = _forget(connection, run, run.c.started < old)
             versions = self._ids(connection, _surplus(max(1, keep_versions)))
             for some in _chunks(versions):
+                touched |= self._certificates(connection, schema.version, schema.version.c.id.in_(some))
                 connection.execute(update(order).where(order.c.version_id.in_(some)).values(version_id=None))
                 _forget(connection, schema.window, schema.window.c.version_id.in_(some))
                 _forget(connection, schema.deployment, schema.deployment.c.version_id.in_(some))
                 _forget(connection, box, _owned(box, "version", some))
                 _forget(connection, schema.version, schema.version.c.id.in_(some))
         return Swept(len(versions), len(orders), records, seen, events, runs)
+
+    def _certificates(self, connection: Connection, table: Table, condition: ColumnElement[bool]) -> set[str]:
+        return {
+            row.certificate for row in self.fetch(connection, select(table.c.certificate).where(condition).distinct())
+        }
 
     def _ids(self, connection: Connection, statement: Select[Any]) -> list[int]:
         return [row.id for row in self.fetch(connection, statement)]

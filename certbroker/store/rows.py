@@ -190,6 +190,7 @@ class DeploymentRow:
     before: Live | None = None
     before_seen: Mapping[str, str] = field(default_factory=dict)
     restorable: Restorable | None = None
+    begun: datetime | None = None
     pushed: datetime | None = None
     deadline: datetime | None = None
     failures: int = 0

@@ -146,10 +146,12 @@ version = Table(
     Column("revoked_at", Moment),
     Column("revoked_for", String(24)),
     Column("made", Moment, nullable=False),
+    Column("took", Integer),
     Index("version_certificate", "certificate", "key_type", "number", unique=True),
     Index("version_key", "key_id"),
     sqlite_autoincrement=True,  # an id is bound into the sealed key, and never given out twice
 )
+"""What was issued or imported. `took`: seconds from its order's start until it was here; imported ones have none."""
 
 sealed = Table(
     "sealed",
@@ -286,6 +288,7 @@ deployment = Table(
     Column("before", _json),
     Column("before_seen", _json),
     Column("restorable", String(16)),
+    Column("begun", Moment),
     Column("pushed", Moment),
     Column("deadline", Moment),
     Column("failures", Integer, nullable=False, default=0),
@@ -297,7 +300,7 @@ deployment = Table(
     Index("deployment_place", "target", "name", "since"),
     Index("deployment_phase", "phase"),
 )
-"""Version x target x name. `before` is what `inspect` said before the push, `before_seen` what each edge served."""
+"""Version x target x name. `begun` is when its last push began, `before` is what `inspect` said before the push, `before_seen` what each edge served."""
 
 pin = Table(
     "pin",
@@ -330,6 +333,64 @@ tally = Table(
     Column("many", Integer, nullable=False),
 )
 """How many deployments of wanted versions are in that phase."""
+
+standing = Table(
+    "standing",
+    metadata,
+    Column("certificate", String(255), primary_key=True),
+    Column("rank", Integer, nullable=False),
+    Column("stand", String(16), nullable=False),
+    Column("wanted", Words, nullable=False),
+    Column("words", Words, nullable=False),
+    Column("since", Moment),
+    Column("until", Moment),
+    Column("ends", Moment),
+    Column("renews", Moment),
+    Column("act_by", Moment, nullable=False),
+    Column("revoked_at", Moment),
+    Column("length", Integer),
+    Column("took", Integer),
+    Column("places", Integer, nullable=False),
+    Column("served", Integer, nullable=False),
+    Index("standing_rank", "rank", "act_by", "certificate"),
+    Index("standing_act_by", "act_by", "certificate"),
+    Index("standing_renews", "renews", "certificate"),
+)
+"""How each declared certificate stands, made anew with every row it follows from. `length`, `took`: seconds."""
+
+standing_cell = Table(
+    "standing_cell",
+    metadata,
+    Column("certificate", String(255), primary_key=True),
+    Column("target", String(64), primary_key=True),
+    Column("rank", Integer, nullable=False),
+    Column("stand", String(16), nullable=False),
+    Column("standby", Boolean, nullable=False),
+    Column("wanted", Words, nullable=False),
+    Column("served", Words, nullable=False),
+    Column("words", Words, nullable=False),
+    Column("since", Moment),
+    Column("until", Moment),
+    Column("act_by", Moment, nullable=False),
+    Column("hint", Words, nullable=False),
+    Column("failures", Integer, nullable=False),
+    Column("edges", Integer, nullable=False),
+    Column("proven", Integer, nullable=False),
+    Index("standing_cell_rank", "rank", "certificate", "target"),
+    Index("standing_cell_target", "target", "rank", "act_by", "certificate"),
+)
+"""The same at each of its targets."""
+
+standing_tally = Table(
+    "standing_tally",
+    metadata,
+    Column("target", String(64), primary_key=True),
+    Column("stand", String(16), primary_key=True),
+    Column("many", Integer, nullable=False),
+    Column("edges", Integer, nullable=False),
+    Column("proven", Integer, nullable=False),
+)
+"""How many certificates stand so (`target` is empty), and how many at that target, with their edges."""
 
 seen = Table(
     "seen",

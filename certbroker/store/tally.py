@@ -15,12 +15,12 @@ from sqlalchemy import Connection, exists, func, select, update
 from certbroker.model import Phase
 from certbroker.store import schema
 from certbroker.store.engine import ensure
-from certbroker.store.history import History
+from certbroker.store.standings import Standings
 
 _tally: Final = schema.tally
 
 
-class Tally(History):
+class Tally(Standings):
     """Whatever changes a phase, what is wanted or what is declared does so inside `counted`."""
 
     def count_deployments(self) -> dict[Phase, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
@@ -108,7 +109,7 @@ class Versions(Boxes, Tally):
         Raises:
             StoreError: also if this very certificate is held already.
         """
-        with self.writing() as connection:
+        with self.restanding(names={draft.certificate}) as (connection, _):
             if self.first(connection, select(_version.c.id).where(_version.c.fingerprint == draft.fingerprint)):
                 raise StoreError(f"the store holds the certificate {draft.fingerprint[:12]} already")
             until_now = self._lock(connection, draft.certificate, draft.key_type)
@@ -118,7 +119,12 @@ class Versions(Boxes, Tally):
             shared = _version.c.key_id == draft.key_id, _version.c.rehearsal == draft.rehearsal
             before = self.first(connection, select(func.max(_version.c.key_use).label("key_use")).where(same, *shared))
             key_use = ((before.key_use if before and draft.key_id else None) or 0) + 1
-            row_of_it = {**_as_row(draft), "number": number, "key_use": key_use, "made": self.now()}
+            made_at = self.now()
+            row_of_it = {**_as_row(draft), "number": number, "key_use": key_use, "made": made_at}
+            order = schema.acme_order
+            if order_id is not None:
+                begun = self.first(connection, select(order.c.started).where(order.c.id == order_id))
+                row_of_it["took"] = None if begun is None else math.ceil((made_at - begun.started).total_seconds())
             new_id = connection.execute(insert(_version).values(row_of_it).returning(_version.c.id)).scalar_one()
             self._put_box(connection, "version", str(new_id), make_box(new_id))
             if not draft.rehearsal:
@@ -129,7 +135,6 @@ class Versions(Boxes, Tally):
                 mine = (passed.c.certificate == draft.certificate) & (passed.c.key_type == draft.key_type.value)
                 connection.execute(delete(passed).where(mine, passed.c.issuer == draft.issuer))
             if order_id is not None:
-                order = schema.acme_order
                 connection.execute(
                     update(order)
                     .where(order.c.id == order_id)
@@ -162,13 +167,14 @@ class Versions(Boxes, Tally):
     def revoked(self, version_id: int, at: datetime, reason: RevocationReason, events: Sequence[Event] = ()) -> None:
         """The CA revoked it at `at`, and its certificate is due at once. The first time told stands, and a compromise stays one."""
         compromised = RevocationReason.KEY_COMPROMISE.value
-        with self.writing(events) as connection:
+        with self.restanding(events) as (connection, touched):
             mine = _version.c.id == version_id
             connection.execute(update(_version).where(mine, _version.c.revoked_at.is_(None)).values(revoked_at=at))
             worse = _version.c.revoked_for.is_(None) | (_version.c.revoked_for != compromised)
             connection.execute(update(_version).where(mine, worse).values(revoked_for=reason.value))
             found = self.first(connection, select(_version.c.certificate).where(mine, _version.c.rehearsal.is_(False)))
             if found is not None:
+                touched.add(found.certificate)
                 upsert(connection, schema.due, [{"kind": "certificate", "subject": found.certificate, "at": at}])
 
     def key_revoked(self, key_id: str) -> bool:
@@ -181,7 +187,7 @@ class Versions(Boxes, Tally):
         return None if row is None else as_version(row)
 
     def _change(self, certificate: str, key_type: KeyType, events: Sequence[Event], **values: Any) -> None:
-        with self.writing(events) as connection:
+        with self.restanding(events, {certificate}) as (connection, _):
             self._lock(connection, certificate, key_type)
             connection.execute(update(_variant).where(_is(certificate, key_type)).values(**values))
 

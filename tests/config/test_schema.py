@@ -11,6 +11,7 @@ import pytest
 
 from certbroker.config import json_schema
 from tests.config.files import HEAD, MAIN, SOLVERS, TARGETS
+from tests.config.test_alerts import ALERTS
 from tests.config.test_problems import TEN
 from tests.config.test_values import FULL
 
@@ -26,7 +27,7 @@ def test_it_is_a_schema_and_plain_json() -> None:
     assert json.loads(json.dumps(SCHEMA)) == SCHEMA
 
 
-@pytest.mark.parametrize("text", ["", HEAD + MAIN, FULL])
+@pytest.mark.parametrize("text", ["", HEAD + MAIN, FULL, HEAD + MAIN + ALERTS])
 def test_it_takes_what_we_read(text: str) -> None:
     assert complaints(text) == []
 
@@ -35,7 +36,10 @@ def test_it_takes_what_we_read(text: str) -> None:
     "text",
     [
         TEN,
-        "[alerts]\n",
+        "[alert]\n",
+        '[alerts]\npage = { webhok = { env = "A" } }\n',
+        '[alerts]\npage = { webhook = "https://hooks.example/x" }\n',
+        '[alerts]\ntell = [{ webhook = { env = "A" }, slack = { env = "B" } }]\n',
         '[target.x]\ntype = "cloud"\n',
         '[target.x]\ntype = "nowhere"\n',
         '[target.x]\ntype = "cloud"\ntoken = "pasted"\n',

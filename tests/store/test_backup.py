@@ -24,8 +24,9 @@ from tests.store.test_journal import new_order
 def fill(store: Store) -> None:
     """Something in every table, with every column used somewhere."""
     store.begin_run("3k5z", command="renew", actor="a", host="h", reason="why", digest="d", started=START)
-    store.take_in("h", "certbroker.toml", "d", {"main": {"names": ["example.com"]}, "old": {}}, {"fly": {}})
-    store.take_in("h", "certbroker.toml", "e", {"main": {"names": ["example.com"]}}, {"fly": {}})
+    declared = {"names": ["example.com"], "targets": [["fly", ["example.com"]]]}
+    store.take_in("h", "certbroker.toml", "d", {"main": declared, "old": {}}, {"fly": {}})
+    store.take_in("h", "certbroker.toml", "e", {"main": declared}, {"fly": {}})
     order = store.start_order(new_order())
     store.put_box("order", str(order.id), BOX)
     store.put_box("account", "letsencrypt https://ca.example/dir", BOX)

@@ -221,6 +221,7 @@ def upgrade() -> None:
         sa.Column("revoked_at", sa.DateTime(), nullable=True),
         sa.Column("revoked_for", sa.String(length=24), nullable=True),
         sa.Column("made", sa.DateTime(), nullable=False),
+        sa.Column("took", sa.Integer(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("fingerprint"),
         sqlite_autoincrement=True,
@@ -272,6 +273,7 @@ def upgrade() -> None:
         sa.Column("before", sa.JSON(none_as_null=True), nullable=True),
         sa.Column("before_seen", sa.JSON(none_as_null=True), nullable=True),
         sa.Column("restorable", sa.String(length=16), nullable=True),
+        sa.Column("begun", sa.DateTime(), nullable=True),
         sa.Column("pushed", sa.DateTime(), nullable=True),
         sa.Column("deadline", sa.DateTime(), nullable=True),
         sa.Column("failures", sa.Integer(), nullable=False),
@@ -360,3 +362,55 @@ def upgrade() -> None:
     )
     op.create_index("published_order", "published", ["order_id"], unique=False)
     op.create_index("published_state", "published", ["state"], unique=False)
+    op.create_table(
+        "standing",
+        sa.Column("certificate", sa.String(length=255), nullable=False),
+        sa.Column("rank", sa.Integer(), nullable=False),
+        sa.Column("stand", sa.String(length=16), nullable=False),
+        sa.Column("wanted", sa.Text(), nullable=False),
+        sa.Column("words", sa.Text(), nullable=False),
+        sa.Column("since", sa.DateTime(), nullable=True),
+        sa.Column("until", sa.DateTime(), nullable=True),
+        sa.Column("ends", sa.DateTime(), nullable=True),
+        sa.Column("renews", sa.DateTime(), nullable=True),
+        sa.Column("act_by", sa.DateTime(), nullable=False),
+        sa.Column("revoked_at", sa.DateTime(), nullable=True),
+        sa.Column("length", sa.Integer(), nullable=True),
+        sa.Column("took", sa.Integer(), nullable=True),
+        sa.Column("places", sa.Integer(), nullable=False),
+        sa.Column("served", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("certificate"),
+    )
+    op.create_index("standing_act_by", "standing", ["act_by", "certificate"], unique=False)
+    op.create_index("standing_rank", "standing", ["rank", "act_by", "certificate"], unique=False)
+    op.create_index("standing_renews", "standing", ["renews", "certificate"], unique=False)
+    op.create_table(
+        "standing_cell",
+        sa.Column("certificate", sa.String(length=255), nullable=False),
+        sa.Column("target", sa.String(length=64), nullable=False),
+        sa.Column("rank", sa.Integer(), nullable=False),
+        sa.Column("stand", sa.String(length=16), nullable=False),
+        sa.Column("standby", sa.Boolean(), nullable=False),
+        sa.Column("wanted", sa.Text(), nullable=False),
+        sa.Column("served", sa.Text(), nullable=False),
+        sa.Column("words", sa.Text(), nullable=False),
+        sa.Column("since", sa.DateTime(), nullable=True),
+        sa.Column("until", sa.DateTime(), nullable=True),
+        sa.Column("act_by", sa.DateTime(), nullable=False),
+        sa.Column("hint", sa.Text(), nullable=False),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("edges", sa.Integer(), nullable=False),
+        sa.Column("proven", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("certificate", "target"),
+    )
+    op.create_index("standing_cell_rank", "standing_cell", ["rank", "certificate", "target"], unique=False)
+    op.create_index("standing_cell_target", "standing_cell", ["target", "rank", "act_by", "certificate"], unique=False)
+    op.create_table(
+        "standing_tally",
+        sa.Column("target", sa.String(length=64), nullable=False),
+        sa.Column("stand", sa.String(length=16), nullable=False),
+        sa.Column("many", sa.Integer(), nullable=False),
+        sa.Column("edges", sa.Integer(), nullable=False),
+        sa.Column("proven", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("target", "stand"),
+    )

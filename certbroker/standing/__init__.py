@@ -1,0 +1,36 @@
+"""What stands and what needs somebody: the one truth that `status`, the dashboard, alerts, metrics and the watcher read.
+
+From the store and the file alone: no network, no vault, no secret. See README.md beside this file.
+"""
+
+from __future__ import annotations
+
+from certbroker.serving import Cell, Stand, Standing
+from certbroker.standing.condition import Condition, Kind, Severity
+from certbroker.standing.conditions import Facts, Orphan, conditions
+from certbroker.standing.gathering import gather, orphans
+from certbroker.standing.overview import PAGE, Overview, as_of, needs, overview
+from certbroker.standing.words import day, minute, served_now, several
+
+__all__ = [
+    "PAGE",
+    "Cell",
+    "Condition",
+    "Facts",
+    "Kind",
+    "Orphan",
+    "Overview",
+    "Severity",
+    "Stand",
+    "Standing",
+    "as_of",
+    "conditions",
+    "day",
+    "gather",
+    "minute",
+    "needs",
+    "orphans",
+    "overview",
+    "served_now",
+    "several",
+]

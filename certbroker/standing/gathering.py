@@ -1,0 +1,128 @@
+"""What `conditions` is handed, out of the store and the file: only what is not fine is read, so a quiet day costs nothing."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import datetime
+from typing import Final
+
+from certbroker.config import Config
+from certbroker.failover import PassedOver
+from certbroker.serving import Stand, Standing
+from certbroker.standing.conditions import Facts, Failing, Found, Orphan, Passed, PinEnd
+from certbroker.store import Store
+
+_TROUBLE: Final = Stand.WAITING.rank
+
+
+def gather(store: Store, config: Config, now: datetime) -> Facts:
+    """Everything that may need somebody at `now`. Reads the store alone."""
+    troubled = {each.certificate: each for each in store.troubled(now)}
+    found = [_found(store, config, each) for each in _declared_findings(store, config)]
+    pins = _pins(store)
+    more = {name for each in found if (name := each.needed_by or each.name)} | {pin.certificate for pin in pins}
+    more |= {each.name.partition(" → ")[0] for each in found if each.kind == "edge"}
+    wanted = sorted(name for name in more if name in config.certificates and name not in troubled)
+    standings = troubled | {each.certificate: each for each in store.standings_of(wanted)}
+    return Facts(
+        now=now,
+        every=config.every,
+        cells=[cell for each in troubled.values() for cell in each.cells if cell.stand.rank <= _TROUBLE],
+        overdue=[each.certificate for each in troubled.values() if each.act_by and each.act_by <= now],
+        failing=_failing(store, troubled),
+        found=found,
+        pins=pins,
+        orphans=orphans(store),
+        passed=_passed(store, config, now),
+        last_run=store.last_run("renew"),
+        standings=standings,
+    )
+
+
+def _declared_findings(store: Store, config: Config) -> list[Found]:
+    """What is not ok, of what the file still names: nobody asks again after the rest."""
+    known = {
+        "target": config.targets,
+        "solver": config.solvers,
+        "issuer": config.issuers,
+        "certificate": config.certificates,
+        "dns": config.certificates,
+        "caa": config.certificates,
+    }
+    return [
+        Found(row.kind, row.name, "fail" if row.state == "fail" else "warn", row.what, row.hint or "", row.since)
+        for row in store.findings()
+        if row.state != "ok" and (row.kind not in known or row.name in known[row.kind])
+    ]
+
+
+def _found(store: Store, config: Config, found: Found) -> Found:
+    """With the certificate that needs it first."""
+    first: Standing | None = None
+    if found.kind == "target":
+        first = store.next_to_renew(target=found.name)
+    elif found.kind in ("solver", "issuer") and len(config.solvers if found.kind == "solver" else config.issuers) == 1:
+        first = store.next_to_renew()
+    return Found(
+        found.kind,
+        found.name,
+        found.state,
+        found.what,
+        found.hint,
+        found.since,
+        first.certificate if first else None,
+    )
+
+
+def _failing(store: Store, troubled: dict[str, Standing]) -> list[Failing]:
+    return [
+        Failing(
+            certificate,
+            variant.error,
+            variant.hint or "",
+            variant.failing_since,
+            variant.failures,
+            variant.try_again,
+        )
+        for certificate, _, variant in store.failing_variants()
+        if certificate in troubled and variant.error and variant.failing_since
+    ]
+
+
+def _pins(store: Store) -> list[PinEnd]:
+    found = []
+    for pin in store.pins():
+        version = store.version(pin.version_id)
+        if version is not None and version.revoked_at is None:
+            found.append(PinEnd(pin.certificate, pin.target, version.label, pin.until, pin.since, pin.why))
+    return found
+
+
+def orphans(store: Store) -> list[Orphan]:
+    """What left the file and was not taken away, the longest gone first."""
+    found = []
+    for kind, name, gone in store.orphans():
+        if kind != "certificate":
+            found.append(Orphan("target", name, gone))
+            continue
+        versions = {version.id: version for version in store.versions(name)}
+        settled = [row for row in store.deployments(name) if row.phase.settled and row.version_id in versions]
+        last = {(row.target, row.name): row for row in sorted(settled, key=lambda row: (row.since, row.version_id))}
+        targets = tuple(sorted({row.target for row in last.values()}))
+        until = min((versions[row.version_id].lifetime.ends for row in last.values()), default=None)
+        found.append(Orphan("certificate", name, gone, targets, until))
+    return found
+
+
+def _passed(store: Store, config: Config, now: datetime) -> list[Passed]:
+    by_issuer: dict[str, list[tuple[str, PassedOver]]] = defaultdict(list)
+    for certificate, passed in store.passed_now(now):
+        declared = config.certificates.get(certificate)
+        if declared is not None and passed.issuer in declared.issuers:
+            by_issuer[passed.issuer].append((certificate, passed))
+    found = []
+    for issuer, some in sorted(by_issuer.items()):
+        worst = max((passed for _, passed in some), key=lambda passed: (passed.until, passed.why))
+        names = tuple(sorted({certificate for certificate, _ in some}))
+        found.append(Passed(issuer, worst.words(), worst.why, min(passed.since for _, passed in some), names))
+    return found

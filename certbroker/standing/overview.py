@@ -1,0 +1,245 @@
+"""The first page: the truth in one line, what needs somebody, and a page of certificates, those to be seen to first leading."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
+
+from certbroker.config import Config
+from certbroker.serving import Cell, Stand, Standing
+from certbroker.standing.condition import Condition
+from certbroker.standing.conditions import Orphan, conditions
+from certbroker.standing.gathering import gather
+from certbroker.standing.words import minute
+from certbroker.store import Store, TallyRow
+
+PAGE: Final = 25
+"""Certificates on one page."""
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """Everything at a glance, as the store last knew it."""
+
+    now: datetime
+    line: str
+    """The truth in one sentence, or two."""
+    conditions: tuple[Condition, ...]
+    """What needs somebody, or is worth a look."""
+    targets: tuple[str, ...]
+    """The columns, in the file's order."""
+    standby: frozenset[str]
+    """Those that users are not sent to."""
+    rows: tuple[Standing, ...]
+    """One page, as they stand at `now`."""
+    total: int
+    """Certificates on all pages."""
+    offset: int
+    counts: Mapping[Stand, int]
+    """Certificates by how they stand."""
+    edges: int
+    """Edges that answered, where users are sent."""
+    proven: int
+    """Of them, those that serve something valid."""
+    looked_at: datetime | None
+    orphans: tuple[Orphan, ...]
+    steps: tuple[str, ...]
+    """What to type first, where nothing stands yet."""
+
+
+def overview(
+    store: Store, config: Config, now: datetime, *, offset: int = 0, size: int = PAGE, needle: str = ""
+) -> Overview:
+    """A page of `size` certificates from `offset` on, of all or of those whose name holds `needle`. Raises StoreError."""
+    facts = gather(store, config, now)
+    told = conditions(facts)
+    tally = store.standing_tally()
+    counts = Counter({row.stand: row.many for row in tally if not row.target})
+    standby = frozenset(name for name, target in config.targets.items() if target.standby)
+    facing = [row for row in tally if row.target and row.target not in standby]
+    found = (
+        store.named_standings(needle, offset=offset, limit=size)
+        if needle
+        else store.standings(now, offset=offset, limit=size)
+    )
+    rows = [as_of(each, now) for each in found]
+    total = counts.total() if not needle else store.count_named(needle)
+    new = [] if store.knows(config.digest) else store.undeclared(config.certificates)
+    if new:
+        named = [name for name in new if needle in name]
+        start = max(0, offset - total)
+        rows += [_unknown(config, name) for name in named[start : start + size - len(rows)]]
+        total += len(named)
+        counts[Stand.UNISSUED] += len(new)
+    edges, proven = sum(row.edges for row in facing), sum(row.proven for row in facing)
+    looked = store.last_look()
+    return Overview(
+        now=now,
+        line=_line(store, counts, tally, told, now, edges=edges, proven=proven, looked=looked),
+        conditions=told,
+        targets=tuple(config.targets),
+        standby=standby,
+        rows=tuple(rows),
+        total=total,
+        offset=offset,
+        counts=dict(counts),
+        edges=edges,
+        proven=proven,
+        looked_at=looked,
+        orphans=tuple(facts.orphans),
+        steps=_steps(config, counts),
+    )
+
+
+def as_of(standing: Standing, now: datetime) -> Standing:
+    """How it stands at `now`: what ended meanwhile is broken, and what is past its last safe moment is not fine."""
+    cells = tuple(_cell_as_of(cell, now) for cell in standing.cells)
+    if standing.until is not None and standing.until <= now and standing.stand.rank > Stand.BROKEN.rank:
+        words = f"what is served ended {minute(standing.until)}"
+        return replace(standing, stand=Stand.BROKEN, words=words, since=standing.until, cells=cells)
+    if standing.ends is not None and standing.ends <= now and standing.stand.rank > Stand.FAILING.rank:
+        words = f"{standing.wanted} ended {minute(standing.ends)}"
+        return replace(standing, stand=Stand.FAILING, words=words, since=standing.ends, cells=cells)
+    if standing.act_by is not None and standing.act_by <= now and standing.stand.fine:
+        words = f"its last safe moment was {minute(standing.act_by)}"
+        return replace(standing, stand=Stand.FAILING, words=words, since=standing.act_by, cells=cells)
+    return replace(standing, cells=cells)
+
+
+def _cell_as_of(cell: Cell, now: datetime) -> Cell:
+    if cell.until is None or cell.until > now or cell.stand is Stand.BROKEN:
+        return cell
+    return replace(cell, stand=Stand.BROKEN, words=f"what is served ended {minute(cell.until)}", since=cell.until)
+
+
+def needs(told: Collection[Condition]) -> list[Condition]:
+    """Those that need somebody; the rest is only worth a look."""
+    return [each for each in told if each.state != "warn"]
+
+
+def _unknown(config: Config, name: str) -> Standing:
+    """In the file, and no run has seen it there."""
+    certificate = config.certificates[name]
+    cells = tuple(
+        Cell(
+            certificate=name,
+            target=each.target,
+            stand=Stand.MISSING,
+            standby=config.targets[each.target].standby,
+            wanted="",
+            served="",
+            words="not pushed yet",
+            since=None,
+            until=None,
+            act_by=None,
+            hint="",
+            failures=0,
+            edges=0,
+            proven=0,
+        )
+        for each in sorted(certificate.assignments, key=lambda each: each.target)
+    )
+    return Standing(
+        certificate=name,
+        stand=Stand.UNISSUED,
+        wanted="",
+        words="new in the file; the next renew sees to it",
+        since=None,
+        until=None,
+        ends=None,
+        renews=None,
+        act_by=None,
+        revoked_at=None,
+        length=None,
+        took=None,
+        places=len(cells),
+        served=0,
+        cells=cells,
+    )
+
+
+# ---- the line of truth -------------------------------------------------------------------------------------------------
+
+
+def _line(
+    store: Store,
+    counts: Counter[Stand],
+    tally: Sequence[TallyRow],
+    told: Sequence[Condition],
+    now: datetime,
+    *,
+    edges: int,
+    proven: int,
+    looked: datetime | None,
+) -> str:
+    total = counts.total()
+    fine = sum(many for found, many in counts.items() if found.fine)
+    if not total:
+        return "The file declares no certificate yet."
+    if not any(row.target for row in tally) and not fine:
+        return f"{_many(total, 'certificate')} in the file, nothing is issued yet."
+    open_ = needs(told)
+    if fine == total and not open_:
+        said = _all_fine(total, tally)
+    elif edges:
+        said = f"Users get a valid certificate at {proven} of {_many(edges, 'edge')}"
+        said += f" (looked at {minute(looked)})." if looked else "."
+    else:
+        said = f"{fine} of {_many(total, 'certificate')} {'is' if fine == 1 else 'are'} where {'it' if total == 1 else 'they'} should be."
+    if open_:
+        first = min((each.act_by for each in open_ if each.act_by), default=None)
+        said += f" {len(open_)} {'thing needs' if len(open_) == 1 else 'things need'} somebody"
+        if first is not None:
+            said += f" by {minute(first)}" if first > now else f" now: the last safe moment was {minute(first)}"
+        return said + "."
+    coming = store.next_to_renew()
+    if coming is None or coming.renews is None:
+        return said
+    return f"{said} Next renewal: {coming.certificate}, {when(coming.renews, now)}."
+
+
+def _all_fine(total: int, tally: Sequence[TallyRow]) -> str:
+    """`All 14 certificates are served by all 37 targets.`"""
+    targets = {row.target for row in tally if row.target}
+    delivered = sum(row.many for row in tally if row.target and row.stand is Stand.DELIVERED)
+    served = sum(row.many for row in tally if row.target and row.stand is Stand.SERVED)
+    who = "The certificate is" if total == 1 else f"All {total:,} certificates are"
+    if not targets:
+        return f"{who} issued; no target is to serve {'it' if total == 1 else 'them'}."
+    where = (
+        "its target"
+        if len(targets) == 1 and total == 1
+        else f"all {len(targets)} targets"
+        if len(targets) > 1
+        else "their target"
+    )
+    if not served:
+        return f"{who} delivered to {where}; nobody can look."
+    return f"{who} served by {where}" + (
+        f", {delivered:,} of {served + delivered:,} places by their own word." if delivered else "."
+    )
+
+
+def when(moment: datetime, now: datetime) -> str:
+    """`due now`, `today 02:10 UTC`, `tomorrow 02:10 UTC`, else with day and month."""
+    days = (moment.date() - now.date()).days
+    if moment <= now:
+        return "due now"
+    return f"{'today' if days == 0 else 'tomorrow'} {moment:%H:%M} UTC" if days < 2 else minute(moment)
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def _steps(config: Config, counts: Mapping[Stand, int]) -> tuple[str, ...]:
+    """What a newcomer does next: nothing was ever issued."""
+    if any(many for found, many in counts.items() if found is not Stand.UNISSUED):
+        return ()
+    if not config.certificates:
+        return ("add [certificate.NAME] to the file", "certbroker config check")
+    name = next(iter(config.certificates))
+    return ("certbroker check", f"certbroker issue {name} --staging", "certbroker plan", "certbroker renew")

@@ -1,0 +1,42 @@
+"""The words that every face shares: moments, and what is served now and until when."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from certbroker.serving import Cell
+
+
+def day(moment: datetime) -> str:
+    """`Wed 23 Dec 2026`."""
+    return f"{moment:%a} {moment.day} {moment:%b %Y}"
+
+
+def minute(moment: datetime) -> str:
+    """`Wed 23 Dec 02:05 UTC`."""
+    return f"{moment:%a} {moment.day} {moment:%b %H:%M} UTC"
+
+
+def served_now(cells: Sequence[Cell], now: datetime) -> str:
+    """What users get there as far as we know: `8 of 8 edges serve v1, until Thu 7 Jan 2027`.
+
+    Standby targets are spoken of only where there are no others.
+    """
+    facing = [cell for cell in cells if not cell.standby] or list(cells)
+    labels = "/".join(sorted({part for cell in facing for part in cell.served.split("/") if part}))
+    what = labels or "a certificate that is not ours"
+    edges, proven = sum(cell.edges for cell in facing), sum(cell.proven for cell in facing)
+    until = min((cell.until for cell in facing if cell.until), default=None)
+    if until is None and not proven:
+        return f"none of {edges} edges serves anything valid" if edges else "nothing of ours is served"
+    end = "" if until is None else f", which ended {minute(until)}" if until <= now else f", until {day(until)}"
+    if edges:
+        return f"{proven} of {edges} edges serve {what}{end}"
+    return f"{what} is there{end}; nobody can look"
+
+
+def several(names: Sequence[str], most: int = 3) -> str:
+    """`a, b, c and 4 more`."""
+    some = ", ".join(names[:most])
+    return f"{some} and {len(names) - most} more" if len(names) > most else some
