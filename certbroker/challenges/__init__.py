@@ -254,15 +254,14 @@ class Challenges:
                 known[identity(place)] = Placed.of(row)
                 planned[index] = replace(known[identity(place)], state="new")
         with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
-            for done in as_they_come(pool, self._opened.present, planned):
+            for done in as_they_come(pool, self._opened.present_all, self._opened.bundled(planned)):
                 with journal.together():
-                    for index, task in done:
-                        try:
-                            handle = task.result()
-                        except CertbrokerError as error:
-                            outcomes[index] = error
-                            continue
-                        outcomes[index] = self._note_present(planned[index], handle, journal, emit)
+                    for index, handle in (found for _, task in done for found in task.result().items()):
+                        outcomes[index] = (
+                            self._note_present(planned[index], handle, journal, emit)
+                            if isinstance(handle, str)
+                            else handle
+                        )
         return [outcomes[index] for index in range(len(records))]
 
     def _row(self, record: Txt | HttpAnswer) -> Placed:
@@ -357,11 +356,15 @@ class Challenges:
     def remove(self, rows: Sequence[Row], journal: Journal, emit: Emit) -> list[tuple[Row, CertbrokerError]]:
         """Take away what we wrote. Never raises for one row: it is told, returned, and stays in the journal."""
         failed: list[tuple[Row, CertbrokerError]] = []
+        ours = {index: row for index, row in enumerate(rows) if not _adopted(row)}
+        with journal.together():
+            for row in filter(_adopted, rows):
+                journal.record_removed(row.id)
         with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
-            for done in as_they_come(pool, self._clean_up, dict(enumerate(rows))):
+            for done in as_they_come(pool, self._opened.clean_up_all, self._opened.bundled(ours)):
                 with journal.together():
-                    for index, task in done:
-                        if (error := task.result()) is not None:
+                    for index, error in (found for _, task in done for found in task.result().items()):
+                        if error is not None:
                             failed.append((rows[index], error))
                         self._note_removed(rows[index], error, journal, emit)
         return failed
@@ -373,21 +376,10 @@ class Challenges:
             thing = "the answer for" if row.kind == "http" else "TXT"
             what = f"{thing} {row.name} stays for now: {error.what}"
             emit(Checked(at=now, subject=f"solver {row.solver}", state="warn", what=what, **about))
-        elif _adopted(row):
-            journal.record_removed(row.id)
         else:
             event = ProofRemoved(at=now, solver=row.solver, record=row.name, **about)
             journal.record_removed(row.id, events=(event,))
             emit(event)
-
-    def _clean_up(self, row: Row) -> CertbrokerError | None:
-        if _adopted(row):
-            return None
-        try:
-            self._opened.clean_up(row)
-        except CertbrokerError as error:
-            return error
-        return None
 
     # ---- caa --------------------------------------------------------------------------------------------------------
 
@@ -410,7 +402,7 @@ class Challenges:
 
 
 def _adopted(row: Row) -> bool:
-    """The value stood there before us: not ours to remove."""
+    """The value stood there before us: not ours to remove; only the journal forgets it."""
     return row.handle is not None and row.handle.startswith(ADOPTED)
 
 

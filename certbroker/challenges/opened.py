@@ -5,13 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from certbroker.challenges.http_solver import HttpSolver, token_of
 from certbroker.challenges.kinds import solver_class
 from certbroker.challenges.records import Row
-from certbroker.challenges.solver import Solver, SolverContext
-from certbroker.errors import CredentialsRejected, NothingDone, UsageError
+from certbroker.challenges.solver import Bundles, Solver, SolverContext
+from certbroker.errors import CertbrokerError, CredentialsRejected, NothingDone, Unavailable, UsageError
 from certbroker.model import Traits
 from certbroker.secret import Secret, SecretRef
 from certbroker.world import World
@@ -20,6 +20,12 @@ if TYPE_CHECKING:
     from certbroker.challenges.lookup import Lookup
     from certbroker.config import NetworkSettings, Puts, SolverSettings
     from certbroker.session import Session
+
+MOST_TOGETHER: Final = 50
+"""Values in one call: an update of so many of the longest names fits into a DNS message (64 KiB)."""
+
+R = TypeVar("R", bound=Row)
+T = TypeVar("T")
 
 
 class Opened:
@@ -87,6 +93,56 @@ class Opened:
             if name not in self._able:
                 self.over_http(name).check()
                 self._able.add(name)
+
+    def bundled(self, rows: Mapping[int, R]) -> dict[int, dict[int, R]]:
+        """Those that one call can carry lie together: of one zone, where its solver takes many at once; every other lies alone."""
+        bundles: dict[tuple[object, ...], list[dict[int, R]]] = {}
+        for index, row in rows.items():
+            alone = row.kind != "txt" or not self._bundles(row.solver)
+            open_ = bundles.setdefault((index,) if alone else (row.solver, row.zone), [{}])
+            if len(open_[-1]) == MOST_TOGETHER:
+                open_.append({})
+            open_[-1][index] = row
+        return dict(enumerate(bundle for several in bundles.values() for bundle in several))
+
+    def present_all(self, bundle: Mapping[int, Row]) -> dict[int, str | CertbrokerError]:
+        """Put them there: for each the solver's handle, or why not."""
+        return self._all(bundle, lambda solver, zone, values: solver.present_all(zone, values), self.present)
+
+    def clean_up_all(self, bundle: Mapping[int, Row]) -> dict[int, CertbrokerError | None]:
+        """Take them away: for each why not, if so."""
+        return self._all(bundle, lambda solver, zone, values: solver.clean_up_all(zone, values), self.clean_up)
+
+    def _all(
+        self,
+        bundle: Mapping[int, Row],
+        together: Callable[[Bundles, str, list[tuple[str, str]]], T],
+        alone: Callable[[Row], T],
+    ) -> dict[int, T | CertbrokerError]:
+        first = next(iter(bundle.values()))
+        if len(bundle) > 1:
+            try:
+                solver = cast("Bundles", self.in_dns(first.solver))
+                done = together(solver, first.zone, [(row.name, row.value) for row in bundle.values()])
+                return dict.fromkeys(bundle, done)
+            except Unavailable as error:
+                return dict.fromkeys(bundle, error)
+            except CertbrokerError:
+                pass  # there is one among them that it does not take: one by one, each has its own answer
+        found: dict[int, T | CertbrokerError] = {}
+        for index, row in bundle.items():
+            try:
+                found[index] = alone(row)
+            except CertbrokerError as error:
+                found[index] = error
+        return found
+
+    def _bundles(self, name: str) -> bool:
+        """A solver that is not there, or another one now, is told when its row's turn comes."""
+        try:
+            return isinstance(self.in_dns(name), Bundles)
+        except NothingDone:
+            return False
 
     def present(self, row: Row) -> str:
         """Put it there; returns the solver's handle. Raises ProviderError or NothingDone."""

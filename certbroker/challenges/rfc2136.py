@@ -12,6 +12,7 @@ Least rights: let the key update TXT only, and only below the names that need it
 from __future__ import annotations
 
 import binascii
+from collections.abc import Sequence
 from typing import Any, ClassVar, Final, Literal, Self
 
 import dns.exception
@@ -94,17 +95,26 @@ class Rfc2136Solver:
         return self._context.lookup.own_zone(self._server(), name)
 
     def present(self, zone: str, name: str, value: str) -> str:
+        return self.present_all(zone, [(name, value)])
+
+    def present_all(self, zone: str, values: Sequence[tuple[str, str]]) -> str:
+        """One message (RFC 2136 section 3.4.2: all of it or nothing)."""
         update = self._update(zone)
-        owner = relative(name, zone) or "@"
-        update.absent(owner, RdataType.CNAME)  # servers drop a TXT beside a CNAME and still say NOERROR
-        update.add(owner, TTL, _txt(value))
-        self._send(update, zone, name)
+        for name, value in values:
+            owner = relative(name, zone) or "@"
+            update.absent(owner, RdataType.CNAME)  # servers drop a TXT beside a CNAME and still say NOERROR
+            update.add(owner, TTL, _txt(value))
+        self._send(update, zone, values[0][0])
         return "rfc2136"
 
     def clean_up(self, zone: str, name: str, value: str, handle: str | None) -> None:
+        self.clean_up_all(zone, [(name, value)])
+
+    def clean_up_all(self, zone: str, values: Sequence[tuple[str, str]]) -> None:
         update = self._update(zone)
-        update.delete(relative(name, zone) or "@", _txt(value))
-        self._send(update, zone, name)
+        for name, value in values:
+            update.delete(relative(name, zone) or "@", _txt(value))
+        self._send(update, zone, values[0][0])
 
     def check(self, *, write: bool = False) -> Standing:
         """A signed update that changes nothing tells whether the key is good, for each zone that the file names."""

@@ -8,7 +8,7 @@ handed what the journal knows.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, Self, runtime_checkable
@@ -97,6 +97,19 @@ class Solver(Protocol):
 
     def check(self, *, write: bool = False) -> Standing:
         """Who we are and what we may do; changes nothing unless `write`, which adds and removes a TXT of its own."""
+        ...
+
+
+@runtime_checkable
+class Bundles(Protocol):
+    """A service that takes many values of a zone in one call: all of them, or none and a ProviderError."""
+
+    def present_all(self, zone: str, values: Sequence[tuple[str, str]]) -> str:
+        """As `present`, for (name, value) each, with one handle for all. Twice equals once."""
+        ...
+
+    def clean_up_all(self, zone: str, values: Sequence[tuple[str, str]]) -> None:
+        """As `clean_up`. Already gone is fine."""
         ...
 
 

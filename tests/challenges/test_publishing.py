@@ -8,11 +8,23 @@ from pathlib import Path
 import pytest
 
 from certbroker.challenges import Challenges, Placed, Txt
-from certbroker.errors import CertbrokerError, ChallengeFailed, CredentialsRejected, NothingDone
+from certbroker.challenges.opened import MOST_TOGETHER
+from certbroker.errors import CertbrokerError, ChallengeFailed, CredentialsRejected, NothingDone, Rejected, Unavailable
 from certbroker.events import Checked, Event, ProofPublished, ProofRemoved
 from certbroker.sandbox.dns import DnsServer
 from certbroker.store import Store
-from tests.challenges.rig import OTHER, THIRD, VALUE, MemoryJournal, challenges, rfc2136, small_world, solver, town
+from tests.challenges.rig import (
+    OTHER,
+    THIRD,
+    VALUE,
+    HoleyNetwork,
+    MemoryJournal,
+    challenges,
+    rfc2136,
+    small_world,
+    solver,
+    town,
+)
 from tests.clock import TestClock
 
 NAME = "_acme-challenge.example.com"
@@ -201,3 +213,51 @@ def test_the_store_is_such_a_journal(tmp_path: Path, dns: DnsServer, told: list[
 def test_errors_are_ours(tmp_path: Path, dns: DnsServer, journal: MemoryJournal, told: list[Event]) -> None:
     outcome = room(tmp_path, dns).publish_each([txt(name="_acme-challenge.\x00")], journal, told.append)
     assert isinstance(outcome[0], CertbrokerError)
+
+
+def test_the_values_of_a_zone_go_in_few_updates(
+    tmp_path: Path, dns: DnsServer, journal: MemoryJournal, told: list[Event]
+) -> None:
+    there = room(tmp_path, dns)
+    zones = {"example.com": MOST_TOGETHER + 1, "example.net": 2}
+    wanted = [txt(name=f"_acme-challenge.n{number}.{zone}") for zone, count in zones.items() for number in range(count)]
+    placed = there.publish(wanted, journal, told.append)
+    assert [row.name for row in placed] == [record.name for record in wanted]
+    assert all(dns.txt(record.name) == [VALUE] for record in wanted)
+    assert dns.updates == 3
+    assert there.remove(placed, journal, told.append) == []
+    assert not any(dns.txt(record.name) for record in wanted)
+    assert dns.updates == 6
+    assert len(told) == 2 * len(wanted)
+
+
+def test_one_value_that_the_server_does_not_take_holds_up_no_other(
+    tmp_path: Path, dns: DnsServer, journal: MemoryJournal, told: list[Event]
+) -> None:
+    there = room(tmp_path, dns)
+    wanted = [txt(name=f"_acme-challenge.{name}.example.com") for name in ("a", "b", "c")]
+    for record in wanted:
+        there.locate(record.name.removeprefix("_acme-challenge."))
+    dns.add(wanted[1].name, "CNAME", "elsewhere.example.net.")  # after we looked
+    first, second, third = there.publish_each(wanted, journal, told.append)
+    assert isinstance(first, Placed)
+    assert isinstance(third, Placed)
+    assert isinstance(second, Rejected)
+    assert [bool(dns.txt(record.name)) for record in wanted] == [True, False, True]
+
+
+def test_a_server_that_is_away_is_not_asked_for_each_value(
+    tmp_path: Path, dns: DnsServer, journal: MemoryJournal, told: list[Event]
+) -> None:
+    network = HoleyNetwork()
+    world = small_world(tmp_path, network=network)
+    settings = rfc2136(dns, zones=("example.com",), nameservers=(dns.address,))
+    there = challenges(world, settings, recursor=dns.address)
+    wanted = [txt(name=f"_acme-challenge.n{number}.example.com") for number in range(5)]
+    for record in wanted:
+        there.locate(record.name.removeprefix("_acme-challenge."))
+    network.holes.add(dns.address)
+    before = len(network.contacts)
+    outcomes = there.publish_each(wanted, journal, told.append)
+    assert {type(outcome) for outcome in outcomes} == {Unavailable}
+    assert len(network.contacts) - before == 1
