@@ -143,6 +143,8 @@ class ManagedFacts:
     """The TXT that proves the name to the platform for a certificate that is uploaded; it needs no `_acme-challenge`."""
     elsewhere: str = ""
     """Where it is served, in words, if not at this target's own edges: ours can be served here beside it."""
+    authority: str = ""
+    """The domain by which CAA names the CA that it gets it from, lower case."""
 
 
 @runtime_checkable

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         roll_over,
         show_accounts,
     )
+    from certbroker.broker.authority import Permissions, permissions
     from certbroker.broker.checks import check
     from certbroker.broker.desk import Desk
     from certbroker.broker.differences import Difference
@@ -45,6 +46,7 @@ __all__ = [
     "Line",
     "Look",
     "Needed",
+    "Permissions",
     "Plans",
     "Ready",
     "Records",
@@ -68,6 +70,7 @@ __all__ = [
     "minute",
     "open_desk",
     "open_store",
+    "permissions",
     "probe",
     "push",
     "read_config",
@@ -89,6 +92,7 @@ __all__ = [
 
 _PLACES: Final = {
     "accounts": "AccountView deactivate_account import_account make_account roll_over show_accounts",
+    "authority": "Permissions permissions",
     "checks": "check",
     "desk": "Desk",
     "differences": "Difference",

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from certbroker.broker.authority import lines_of
 from certbroker.broker.desk import Desk
 from certbroker.broker.report import State
 from certbroker.challenges import Means
 from certbroker.challenges.holders import holder_of
 from certbroker.errors import IssuanceError, NothingDone, ProviderError
 from certbroker.model import Certificate, Method
-from certbroker.names import base_name, is_address
 
 Purpose = Literal["delegation", "permission", "caa"]
 
@@ -125,42 +125,9 @@ def _permissions(desk: Desk, certificate: Certificate) -> Iterator[Needed]:
 
 
 def _caa(desk: Desk, certificate: Certificate) -> Iterator[Needed]:
-    """For each CA the record that binds it to our account and to this method; without any, every CA may sign."""
-    from certbroker.challenges.caa import wish
-
-    for issuer in certificate.issuers:
-        try:
-            identities = desk.issuer(issuer).directory().caa_identities
-        except (IssuanceError, NothingDone) as error:
-            yield Needed(State.WARN, "caa", issuer, "", error.what)
-            continue
-        if not identities:
-            yield Needed(State.NONE, "caa", issuer, "", f"{issuer} does not tell by which domain CAA may name it")
-            continue
-        account = desk.store.account(issuer, desk.config.issuers[issuer].directory)
-        uri = account.uri if account else None
-        for asked in (name for name in Means.asked(certificate.names) if not is_address(name)):
-            record = str(wish(asked, identities[0], uri, certificate.challenge))
-            state, what = State.OK, ""
-            for name in [each for each in certificate.names if base_name(each) == base_name(asked)]:
-                for finding in desk.challenges().caa(
-                    name,
-                    issuers=identities,
-                    account_uri=uri,
-                    wildcard=name.startswith("*."),
-                    method=certificate.challenge,
-                ):
-                    one = _state_of(finding.state, stands=finding.stands)
-                    if not what or one in (State.FAIL, State.WARN):
-                        state, what = one, finding.what
-            later = "" if uri else "; accounturi can be added once there is an account"
-            yield Needed(state, "caa", issuer, record, what + later)
-
-
-def _state_of(state: Literal["ok", "warn", "fail"], *, stands: bool) -> State:
-    if state == "ok":
-        return State.OK if stands else State.NONE
-    return State.WARN if state == "warn" else State.FAIL
+    """For each CA the lines that bind it to our account and to our methods; without any, every CA may sign."""
+    for line in lines_of(desk, certificate):
+        yield Needed(line.state, "caa", line.issuer, line.record, "; ".join(filter(None, (line.what, line.note))))
 
 
 def _no_account(certificate: Certificate, issuer: str) -> str:

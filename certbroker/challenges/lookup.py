@@ -209,6 +209,12 @@ class Lookup:
                 return
             _step(way, found[0].target)
 
+    def is_alias(self, name: str) -> bool:
+        """Whether a CNAME stands at `name` itself: then no other record can. Raises Unavailable."""
+        asked = dns.name.from_text(name)
+        answer = self.query(asked, RdataType.CNAME)
+        return answer.get_rrset(answer.answer, asked, dns.rdataclass.IN, RdataType.CNAME) is not None
+
     def _lent_by_wildcard(self, name: dns.name.Name, cname: dns.rrset.RRset) -> bool:
         parent = name.parent()
         while len(parent.labels) > 2:

@@ -48,6 +48,7 @@ _SINGLE: Final[Mapping[str, type[tables.Table]]] = {
     "network": tables.NetworkTable,
     "schedule": tables.ScheduleTable,
     "alerts": tables.AlertsTable,
+    "caa": tables.CaaTable,
 }
 _NAMED: Final = ("issuer", "solver", "target", "certificate")
 _MOST_BYTES: Final = 64 * 1024 * 1024
@@ -163,6 +164,7 @@ class _Reader:
         network, _ = self._single("network", tables.NetworkTable)
         schedule, _ = self._single("schedule", tables.ScheduleTable)
         alerts, _ = self._single("alerts", tables.AlertsTable)
+        caa, _ = self._single("caa", tables.CaaTable)
         issuers = self._issuers()
         solvers = self._solvers(kinds)
         targets = self._targets(kinds)
@@ -206,6 +208,7 @@ class _Reader:
             network=NetworkSettings(dict(network.connect_to), tuple(network.nameservers)),
             every=schedule.every,
             keep_versions=schedule.keep,
+            iodef=caa.iodef,
             store_line=self.lines.at(("store", "url")),
             alerts=self._alerts(alerts),
         )

@@ -187,6 +187,8 @@ class Config:
     every: timedelta
     """When the next run comes."""
     keep_versions: int
+    iodef: str | None = None
+    """Where CAs are to tell what CAA made them refuse; None: the records say nothing of it."""
     store_line: int | None = None
     alerts: AlertSettings = field(default_factory=AlertSettings)
 

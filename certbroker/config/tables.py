@@ -89,6 +89,17 @@ def _vault_url(value: object) -> str:
     return text
 
 
+def _report(value: object) -> str:
+    """Where CAs tell what they refused (RFC 8659 section 4.4)."""
+    text = _text(value)
+    parts = urlsplit(text)
+    if not text.isprintable() or any(sign in text for sign in ' "\\'):
+        raise Refusal("must be one URL")
+    if not ((parts.scheme == "mailto" and "@" in parts.path) or (parts.scheme in ("http", "https") and parts.netloc)):
+        raise Refusal("must be mailto:ADDRESS or the URL of a page that takes reports")
+    return text
+
+
 def _addresses(value: object) -> dict[str, str]:
     if not isinstance(value, dict):
         raise Refusal('must be a table such as { "192.0.2.1:443" = "127.0.0.1:8443" }')
@@ -393,3 +404,12 @@ class ScheduleTable(Table):
 
     every: Duration = timedelta(hours=1)
     keep: Annotated[int, Field(ge=1, le=1000)] = 3
+
+
+class CaaTable(Table):
+    """[caa]: what `certbroker caa` adds to the records that let us alone have certificates signed."""
+
+    iodef: (
+        Annotated[str, PlainValidator(_report), WithJsonSchema({"type": "string", "pattern": "^(mailto|https?):."})]
+        | None
+    ) = None

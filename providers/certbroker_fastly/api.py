@@ -113,6 +113,8 @@ class Subscription:
     configuration: str = ""
     certificates: tuple[str, ...] = ()
     """The ids by which activations call what it issued."""
+    authority: str = ""
+    """Fastly's word for the CA."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -352,6 +354,7 @@ def _subscription(row: Row, domain: str, included: Mapping[tuple[str, str], Row]
         proofs=tuple(proofs),
         configuration="".join(_related(row, "tls_configuration")[:1]),
         certificates=certificates,
+        authority=_text(row, "certificate_authority"),
     )
 
 

@@ -8,6 +8,7 @@ takes or refuses as a whole: it is asked, and a refusal has changed nothing. `fo
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Final
 
 from certbroker.errors import Missing, ProviderError, Rejected
 from certbroker.model import Assignment, Done, Failed, Outcome, Record, Waiting
@@ -15,6 +16,9 @@ from certbroker.provider import ManagedFacts
 from certbroker_fastly.account import Account
 from certbroker_fastly.api import SERVICE, Activation, FastlyApi, Subscription
 from certbroker_fastly.refusals import does_not_return, explained, still_needed
+
+AUTHORITIES: Final = {"certainly": "certainly.com", "lets-encrypt": "letsencrypt.org", "globalsign": "globalsign.com"}
+"""By which domain CAA names the CA that a subscription names by Fastly's own word (`certificate_authority`)."""
 
 
 class FastlysOwn:
@@ -103,6 +107,7 @@ class FastlysOwn:
             challenge=_challenge(own),
             routing=tuple(record for kind, record in _proofs(own) if kind.startswith("managed-http")),
             elsewhere=self._elsewhere(name, own),
+            authority=AUTHORITIES.get(own.authority, ""),
         )
 
     def _elsewhere(self, name: str, own: Subscription) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
 from certbroker.errors import Missing, ProviderError, Rejected
 from certbroker.model import Assignment, Done, Failed, Outcome, Record, Waiting
@@ -10,6 +11,9 @@ from certbroker.provider import ManagedFacts
 from certbroker_fly.api import SERVICE, FlyApi, Hostname
 
 Look = Callable[[str], Hostname | None]
+
+AUTHORITY: Final = "letsencrypt.org"
+"""By this domain CAA has to let Fly's certificates be signed (Fly's documentation: it issues through Let's Encrypt)."""
 
 
 class FlysOwn:
@@ -109,6 +113,7 @@ def _facts(hostname: Hostname) -> ManagedFacts:
         if hostname.name.startswith("*.")
         else tuple(Record(hostname.name, kind, (value,)) for kind, value in kinds),
         ownership=next(iter(ownership(hostname)), None),
+        authority=AUTHORITY,
     )
 
 

@@ -209,6 +209,8 @@ ONE_MISTAKE = [
     ('[network]\nconnect_to = { "a.example" = "b.example:99999" }', '21: network.connect_to: "b.example:99999": a port is a number from 1 to 65535'),
     ('[schedule]\nevery = "hourly"', "21: schedule.every: must be a time with its unit, such as 90s, 60m, 2h or 1d"),
     ("[schedule]\nkeep = 0", "21: schedule.keep: input should be greater than or equal to 1"),
+    ('[caa]\niodef = "security@example.com"', "21: caa.iodef: must be mailto:ADDRESS or the URL of a page that takes reports"),
+    ('[caa]\niodef = "mailto:a b@example.com"', "21: caa.iodef: must be one URL"),
     ("store = 1", "20: store: must be a table: [store]"),
 ]  # fmt: skip
 

@@ -71,6 +71,6 @@ def test_the_recorded_subscription_is_read() -> None:
     listed = {"data": [said["data"]], "included": said["included"], "meta": {"total_pages": 1}}
     fastly.simulator.faults.append(Fault(Response.of(200, listed)))
     found = fastly.provider().managed((domain,))[domain]
-    assert found.state == "pending"
+    assert (found.state, found.authority) == ("pending", "certainly.com")
     assert str(found.challenge) == f"_acme-challenge.{domain}.  CNAME  f2sk1kgtx8aj614ckh.fastly-validations.com."
     assert [record.type for record in found.routing] == ["CNAME", "A", "A", "A", "A"]

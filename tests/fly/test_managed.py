@@ -44,4 +44,6 @@ def test_one_that_was_asked_for_and_is_not_there_is_pending() -> None:
     fly = make_fly()
     body = {"hostname": "example.com", "acme_requested": True, "certificates": [], "dns_requirements": None}
     fly.simulator.faults.append(Fault(Response.of(200, body)))
-    assert fly.provider().managed(("example.com",)) == {"example.com": ManagedFacts("pending")}
+    assert fly.provider().managed(("example.com",)) == {
+        "example.com": ManagedFacts("pending", authority="letsencrypt.org")
+    }

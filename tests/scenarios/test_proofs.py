@@ -259,17 +259,18 @@ def test_challenges_tells_every_record_once_and_how_it_stands_without_vault_or_t
     place.run("renew", ends=3)
     (place.folder / "vault.key").unlink()
     ran = place.run("challenges", "main", ends=3)
-    permission, caa = (line.strip() for line in ran.out.splitlines() if line.startswith("     "))
+    permission, caa, wild = (line.strip() for line in ran.out.splitlines() if line.startswith("     "))
     assert permission.startswith("_validation-persist.example.com.  TXT  ")
     uri = permission.split("accounturi=")[1].split(";")[0]
     assert (
         caa
         == f'example.com.  CAA  0 issue "sandbox.certbroker.test; accounturi={uri}; validationmethods=dns-persist-01"'
     )
+    assert wild == caa.replace("0 issue ", "0 issuewild ")
     assert by_record(place)[permission] == ("wait", "no record there names this CA")
     assert by_record(place)[caa] == ("none", "no CAA restricts example.com")
     published_by_hand(place, permission)
-    place.house.dns.set("example.com", "CAA", caa.split("  CAA  ")[1])
+    place.house.dns.set("example.com", "CAA", *(line.split("  CAA  ")[1] for line in (caa, wild)))
     assert {state for state, _ in by_record(place).values()} == {"ok"}
     assert "nothing has to be created" in place.run("challenges", "main").out
     place.house.dns.set("_validation-persist.example.com", "TXT", "sandbox.certbroker.test; accounturi=https://old/1")

@@ -1,0 +1,47 @@
+"""The commands that tell whose a name is: caa."""
+
+from __future__ import annotations
+
+import click
+
+from certbroker.cli.command import Command, as_json
+from certbroker.cli.paper import Paper
+from certbroker.cli.runs import desk_of
+
+
+@click.command(cls=Command)
+@click.argument("name")
+@as_json
+@click.pass_context
+def caa(ctx: click.Context, name: str, as_json: bool) -> int:
+    """The CAA records that let only our accounts have certificates signed, by the methods in use.
+
+    NAME is a certificate or a name that one is for. The answer is lines for the zone file; what stands now, and whom the records would
+    keep from renewing, is said beside it. Ends 1 if what stands forbids an order of ours.
+    """
+    from certbroker import broker
+
+    found = broker.permissions(desk_of(ctx), name)
+    paper = Paper(ctx.find_root().obj)
+    if as_json:
+        paper.json(found)
+        return found.exit_code
+    for line in found.lines:
+        if line.record:
+            paper.line(line.record)
+    said = [f"{paper.sign(line.state.value)} {line.issuer or 'all'}: {line.what}" for line in found.lines]
+    for text in dict.fromkeys([*said, *found.stands, *(line.note for line in found.lines if line.note)]):
+        paper.line(f"; {text}")
+    for other in found.others:
+        paper.line(f"; to have ours alone, remove  {other.record}")
+        paper.line(f";   it {other.what}")
+    for text in found.unknown:
+        paper.line(f"; {text}")
+    for trouble in found.troubles:
+        paper.trouble(trouble.what, trouble.now, trouble.hint)
+    for loser in found.losers:
+        paper.trouble(loser.what, loser.now, loser.hint, kind="warn")
+    return found.exit_code
+
+
+COMMANDS = (caa,)
