@@ -36,7 +36,7 @@ def test_the_table_of_commands_is_what_help_says() -> None:
 
 def _command(words: str) -> str:
     """`config check`, `push [NAME]` without its arguments."""
-    return " ".join(word for word in words.split() if word.islower() and word.isalpha())
+    return " ".join(word for word in words.split() if re.fullmatch("[a-z]+(-[a-z]+)*", word))
 
 
 def _commands(group: click.Group, before: str = "") -> set[str]:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from certbroker.broker.looking import Look, probe
     from certbroker.broker.needed import Needed, Records, challenges
     from certbroker.broker.opening import home_path, open_desk, open_store, read_config, sqlite_file, store_url
+    from certbroker.broker.ownership import Ownership, who_owns
     from certbroker.broker.plans import Plans, show
     from certbroker.broker.readiness import Ready, ready
     from certbroker.broker.report import Entry, Line, Report, State, Trouble, day, minute, readable, served_now
@@ -46,6 +47,7 @@ __all__ = [
     "Line",
     "Look",
     "Needed",
+    "Ownership",
     "Permissions",
     "Plans",
     "Ready",
@@ -87,6 +89,7 @@ __all__ = [
     "status",
     "store_url",
     "told",
+    "who_owns",
 ]
 
 
@@ -102,6 +105,7 @@ _PLACES: Final = {
     "looking": "Look probe",
     "needed": "Needed Records challenges",
     "opening": "home_path open_desk open_store read_config sqlite_file store_url",
+    "ownership": "Ownership who_owns",
     "plans": "Plans show",
     "readiness": "Ready ready",
     "report": "Entry Line Report State Trouble day minute readable served_now",

@@ -144,7 +144,7 @@ def judge(
         what = found.why
     else:
         what = f"it changed hands: {row.was} when last seen so, {_when(row)}; now {_now(found)}"
-    more = f"then: certbroker check {certificate}"
+    more = f"what that changes for whom: certbroker who-owns {certificate}"
     return row, Finding(State.FAIL, KIND, row.name, what, f"{found.hint}; {more}" if found.hint else more)
 
 

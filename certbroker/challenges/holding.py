@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from certbroker.challenges import standing
 from certbroker.challenges.holders import Holder, holder_of
 from certbroker.errors import NothingDone, ProviderError
-from certbroker.model import Method
+from certbroker.model import Method, Record
 
 if TYPE_CHECKING:
     from certbroker.challenges.locate import Locator
@@ -46,6 +46,8 @@ class Holding:
     """Why no proof of ours would be found there; empty if it would."""
     hint: str = ""
     holder: Holder | None = None
+    wanted: Record | None = None
+    """The record that a person has to create so that proofs of ours are found there, where there is one."""
 
     @property
     def leads_to(self) -> str:
@@ -74,7 +76,7 @@ def holding(name: str, means: Means, locator: Locator, lookup: Lookup, clock: Cl
     try:
         for verdict, record in standing.wanted(name, means, lookup, clock.now()):
             if verdict.state != "ok":
-                return Holding(owner, away, by, way, verdict.why, f"let it be {record}", holder)
+                return Holding(owner, away, by, way, verdict.why, f"let it be {record}", holder, record)
         landing = locator.locate(owner)
     except NothingDone as error:
         return Holding(owner, away, by, way, error.what, error.hint or "", holder)
@@ -88,7 +90,8 @@ def _permission(name: str, owner: str, means: Means, lookup: Lookup, clock: Cloc
     try:
         for verdict, record in standing.wanted(name, means, lookup, clock.now()):
             if verdict.state != "ok":
-                return Holding(owner, Whose.NOBODY, "nobody", (owner,), verdict.why, f"publish {record}")
+                hint = f"publish {record}"
+                return Holding(owner, Whose.NOBODY, "nobody", (owner,), verdict.why, hint, wanted=record)
     except ProviderError as error:
         return Holding(owner, Whose.UNKNOWN, "", (owner,), error.what, error.hint or "")
     return Holding(owner, Whose.OURS, "a record that stands", (owner,))

@@ -50,7 +50,7 @@ def test_only_what_is_not_ours_fails_and_what_changed_names_both_hands(before: s
     if finding.state is State.FAIL:
         assert ("changed hands" in finding.what) is changed
         assert finding.hint.startswith(found.hint)
-        assert "certbroker check main" in finding.hint
+        assert "certbroker who-owns main" in finding.hint
     if changed and known is not None:
         assert known.held_by in finding.what
     if before == now:

@@ -69,6 +69,7 @@ ANSWERS = [
     "config check --secrets",
     "config schema",
     "challenges main",
+    "who-owns main",
     "caa main",
     "providers",
     "plan",

@@ -276,6 +276,7 @@ def test_every_command_gives_nothing_away(place: Town) -> None:
         talk.run("probe", "main", "--json")
         talk.run("challenges", "main")
         talk.run("caa", "main")
+        talk.run("who-owns", "main", ends=None)
         talk.run("drift")
         talk.run("ready")
         talk.run("drift", "--heal", "--yes", "--json")

@@ -33,7 +33,7 @@ def test_a_label_that_fly_took_is_told_within_a_day_and_resolved_when_put_right(
     assert f"now a CNAME to {AT_FLY.rstrip('.')}, held by Fly" in ran.err
     assert "edges serve v1, valid until" in ran.err
     assert f"delete the CNAME {LABEL}" in ran.err
-    assert "certbroker check main" in ran.err
+    assert "certbroker who-owns main" in ran.err
     assert f"label {LABEL}" in place.run("status", ends=1).out
     place.later(hours=1)
     assert "it changed hands" in place.run("renew", ends=1).err
