@@ -251,10 +251,11 @@ class Unpinned(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drifted(Event):
-    """An edge or platform that served the wanted version serves something else."""
+    """A name that stood as wanted was observed not to be, or (`cause` is "well") to be so again."""
 
     kind = "drifted"
     cause: str
+    what: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -50,7 +50,9 @@ class DeploymentFacts:
     deadline: datetime | None = None
     why: str | None = None
     drifted: bool = False
-    """It was committed, and the last look saw something else."""
+    """It stands, and was observed to be not as wanted for a cause that a push can help."""
+    drift: str = ""
+    """How it was observed to differ, in words; also where no push can help."""
 
 
 @dataclass(frozen=True, slots=True)

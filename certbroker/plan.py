@@ -217,8 +217,8 @@ def _why_push(target: TargetFacts, names: tuple[str, ...], version: Version | No
             return f"it waits: {next((d.why for d in known if d.phase is Phase.WAITING and d.why), 'for a record')}"
         if Phase.RESTORED in phases:
             return "made things worse the last time and was put back"
-        if any(d.drifted for d in known):
-            return "served something else when last looked at"
+        if drifted := next((d.drift for d in known if d.drifted), ""):
+            return drifted
         return "the last push did not arrive"
     if known:
         return "serves the version before"
@@ -251,7 +251,18 @@ def _remarks(facts: Facts) -> tuple[str, ...]:
         if s.have:
             found += policy.remarks(s, facts.wishes.get(s.have.issuer, policy.Wishes()))
     found += map(policy.left_out, facts.left_out)
+    found += _drifts(facts)
     return tuple(dict.fromkeys(found))
+
+
+def _drifts(facts: Facts) -> list[str]:
+    """What was observed not to be as wanted any more, the names of one cause together."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for target in facts.targets.values():
+        for name, known in target.deployments.items():
+            if known.drift:
+                found.setdefault((target.name, known.drift), []).append(name)
+    return [f"{target}: {', '.join(names)}: {what}" for (target, what), names in found.items()]
 
 
 def _next_look(facts: Facts) -> datetime | None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from certbroker.broker.authority import Permissions, permissions
     from certbroker.broker.checks import check
     from certbroker.broker.desk import Desk
-    from certbroker.broker.differences import Difference
+    from certbroker.broker.drifted import Difference
     from certbroker.broker.drifting import Drifting, drift
     from certbroker.broker.findings import Finding
     from certbroker.broker.forgetting import Forgotten, forget, forget_host
@@ -98,7 +98,7 @@ _PLACES: Final = {
     "authority": "Permissions permissions",
     "checks": "check",
     "desk": "Desk",
-    "differences": "Difference",
+    "drifted": "Difference",
     "drifting": "Drifting drift",
     "findings": "Finding",
     "forgetting": "Forgotten forget forget_host",

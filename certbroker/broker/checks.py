@@ -1,4 +1,4 @@
-"""Looking ahead: credentials, delegation, CAA, edges. `check` asks all of it now; `renew` asks what is due (daily, 6-hourly).
+"""Looking ahead: credentials, delegation, CAA, edges. `check` asks all of it now; `renew` asks what is due (daily).
 
 What is found is state in the store (a finding, since when), so `status` and the exit code know it without the network.
 """
@@ -10,7 +10,6 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
-from certbroker import events
 from certbroker.broker import labels
 from certbroker.broker.desk import Desk
 from certbroker.broker.findings import Finding, remember
@@ -27,12 +26,10 @@ from certbroker.errors import (
     UsageError,
     VaultError,
 )
-from certbroker.model import Assignment, Certificate, Method, Phase, Standing, Version
+from certbroker.model import Certificate, Method, Standing
 from certbroker.provider import ChecksCredentials
-from certbroker.store import DueRow
 
 DAILY: Final = timedelta(hours=24)
-OBSERVE: Final = timedelta(hours=6)
 
 
 def check(desk: Desk, names: Sequence[str] = (), *, write: bool = False) -> list[Finding]:
@@ -113,74 +110,6 @@ def _changed(desk: Desk, finding: Finding) -> list[Line]:
     if not remember(desk, finding):
         return []
     return [Line(finding.state, f"{finding.kind} {finding.name}", finding.what)]
-
-
-def observe(desk: Desk, skip: Collection[str] = ()) -> list[Line]:
-    """Look again, six-hourly, at the edges of what stands; an edge that serves something else is a finding."""
-    now = desk.world.clock.now()
-    lines = []
-    for row in desk.store.due(now, kind="observe"):
-        desk.store.set_due([DueRow("observe", row.subject, now + OBSERVE)])
-        certificate = desk.config.certificates.get(row.subject)
-        if certificate is None:
-            desk.store.clear_due("observe", row.subject)
-        elif certificate.name not in skip:
-            for finding in _observe(desk, certificate):
-                if finding.state is State.FAIL and any(
-                    desk.config.targets[a.target].heal for a in certificate.assignments
-                ):
-                    desk.store.set_due([DueRow("certificate", certificate.name, now)])  # the next run heals
-                if remember(desk, finding):
-                    lines.append(Line(finding.state, finding.name, finding.what))
-    return lines
-
-
-def _observe(desk: Desk, certificate: Certificate) -> Iterator[Finding]:
-    wanted = {v.wanted.id: v.wanted for v in desk.store.variants(certificate.name).values() if v.wanted}
-    rows = [
-        row
-        for row in desk.store.deployments(certificate.name)
-        if row.version_id in wanted and row.phase is Phase.COMMITTED
-    ]
-    for assignment in certificate.assignments:
-        mine = [row for row in rows if row.target == assignment.target]
-        if not mine:
-            continue
-        subject = f"{certificate.name} → {assignment.target}"
-        here = Assignment(certificate.name, assignment.target, tuple(row.name for row in mine))
-        version = wanted[mine[0].version_id]
-        try:
-            yield _compare(desk, subject, here, version)
-        except ProviderError as error:
-            yield Finding(State.WARN, "edge", subject, f"its edges are not known: {error.what}", error.hint or "")
-
-
-def _compare(desk: Desk, subject: str, assignment: Assignment, version: Version) -> Finding:
-    from certbroker.deploy import verify
-    from certbroker.probe import Roots
-
-    edges = desk.target(assignment.target).edges(assignment)
-    roots = Roots.of(version.roots_pem) if version.roots_pem else Roots.system()
-    bad = []
-    proven = 0
-    for name in assignment.names:
-        looks = desk.saga.looking.look(edges, assignment, name, roots)
-        judgement = verify.judge(version, {}, looks, now=desk.world.clock.now(), deadline=None)
-        proven += judgement.proven
-        if judgement.looked_at and judgement.phase is not Phase.COMMITTED:
-            bad.append(f"{name}: {judgement.why}")
-    if bad:
-        hint = f"certbroker probe {assignment.certificate}; to put ours back: certbroker push {assignment.certificate} --target {assignment.target}"
-        desk.store.record(
-            drift := events.Drifted(
-                at=desk.world.clock.now(), certificate=assignment.certificate, target=assignment.target, cause=bad[0]
-            )
-        )
-        desk.emit(drift)
-        return Finding(State.FAIL, "edge", subject, "; ".join(bad), hint)
-    if not proven:
-        return Finding(State.WARN, "edge", subject, "no edge can be reached from here")
-    return Finding(State.OK, "edge", subject, f"serves {version.label} at {proven} looks")
 
 
 # ---- one question each -------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from certbroker.broker.desk import Desk
 from certbroker.config import IssuerSettings
-from certbroker.deploy.drift import Wanted, compare
+from certbroker.deploy.causes import Cause as DriftCause
 from certbroker.errors import ProviderError
 from certbroker.failover import Cause, PassedOver
 from certbroker.limits import concerns
@@ -14,7 +14,7 @@ from certbroker.model import Assignment, Certificate, KeyType, Live, Owner, Phas
 from certbroker.names import base_name
 from certbroker.plan import DeploymentFacts, Facts, OpenOrder, Pin, TargetFacts, VariantFacts
 from certbroker.policy import Wishes
-from certbroker.store import DeploymentRow, Variant
+from certbroker.store import DeploymentRow, DriftRow, Variant
 
 Looked = dict[tuple[str, str], dict[str, Live] | str]
 """What (certificate, target) said in this run, or why it could not be asked: one inspection a run."""
@@ -23,7 +23,7 @@ Looked = dict[tuple[str, str], dict[str, Live] | str]
 def gather(desk: Desk, certificate: Certificate, looked: Looked, *, look: bool, heal: bool = False) -> Facts:
     """Everything the store knows about `certificate`; with `look`, the targets that have something open are asked.
 
-    `heal`: what drifted counts as open.
+    `heal`: what was observed to have drifted counts as open.
     """
     config = desk.config
     known = desk.store.variants(certificate.name)
@@ -49,9 +49,7 @@ def gather(desk: Desk, certificate: Certificate, looked: Looked, *, look: bool, 
             passed=tuple(desk.store.passed(certificate.name, key_type)) if len(certificate.issuers) > 1 else (),
         )
     rows = desk.store.deployments(certificate.name)
-    versions = {each.wanted.id: each.wanted for each in variants.values() if each.wanted}
-    healing = {a.target for a in certificate.assignments if heal or config.targets[a.target].heal}
-    strange = _strange(desk, certificate, versions, rows) if healing else None
+    drifts = {(row.target, row.name): row for row in desk.store.drifts(certificate.name)}
     targets = {
         assignment.target: _target(
             desk,
@@ -59,9 +57,10 @@ def gather(desk: Desk, certificate: Certificate, looked: Looked, *, look: bool, 
             assignment,
             variants,
             rows,
+            drifts,
             looked,
             look=look,
-            strange=strange if assignment.target in healing else None,
+            heal=heal or config.targets[assignment.target].heal,
         )
         for assignment in certificate.assignments
     }
@@ -113,19 +112,17 @@ def _target(
     assignment: Assignment,
     variants: dict[KeyType, VariantFacts],
     rows: list[DeploymentRow],
+    drifts: Mapping[tuple[str, str], DriftRow],
     looked: Looked,
     *,
     look: bool,
-    strange: frozenset[tuple[str, str]] | None,
+    heal: bool,
 ) -> TargetFacts:
-    """`strange`: where the last looks saw something else than is committed; None: what drifted is left alone."""
     settings = desk.config.targets[assignment.target]
     traits = desk.target(assignment.target).traits
     key_type = next((key for key in certificate.keys if key in traits.key_types), None)
     pin = pin_at(desk, certificate, assignment.target)
     wanted = pin.version if pin else variants[key_type].wanted if key_type else None
-    said = _ask(desk, assignment, looked) if look and wanted is not None and strange is not None else None
-    replaced = _replaced(desk, assignment, wanted, rows, said) if wanted and isinstance(said, dict) else frozenset()
     deployments: dict[str, DeploymentFacts] = {}
     for name in assignment.names:
         here = [row for row in rows if row.target == assignment.target and row.name == name]
@@ -133,15 +130,20 @@ def _target(
             here, key=lambda row: row.version_id
         )
         if mine:
-            row = mine[-1]
-            drifted = (assignment.target, name) in (strange or ()) or name in replaced
+            row, drift = mine[-1], drifts.get((assignment.target, name))
             deployments[name] = DeploymentFacts(
-                row.version_id, row.phase, row.try_again, row.deadline, row.why, drifted
+                row.version_id,
+                row.phase,
+                row.try_again,
+                row.deadline,
+                row.why,
+                drifted=drift is not None and DriftCause(drift.cause).healable,
+                drift=drift.what if drift else "",
             )
     live: dict[str, Live] | None = None
     trouble = None
-    if look and _open(assignment, wanted, deployments):
-        said = _ask(desk, assignment, looked)
+    if look and _open(assignment, wanted, deployments, heal=heal):
+        said = ask(desk, assignment, looked)
         live, trouble = (None, said) if isinstance(said, str) else (said, None)
     return TargetFacts(
         name=assignment.target,
@@ -178,50 +180,34 @@ def pin_at(desk: Desk, certificate: Certificate, target: str) -> Pin | None:
     return Pin(version, row.until, row.why)
 
 
-def _strange(
-    desk: Desk, certificate: Certificate, wanted: Mapping[int, Version], rows: Sequence[DeploymentRow]
-) -> frozenset[tuple[str, str]]:
-    """(target, name) that are committed, and at which the last look saw an edge serve something else."""
-    prints = {
-        (row.target, row.name): wanted[row.version_id].fingerprint
-        for row in rows
-        if row.version_id in wanted and row.phase is Phase.COMMITTED
-    }
-    return frozenset(
-        (look.target, look.name)
-        for look in desk.store.seen(certificate.name)
-        if look.verdict != "unreachable" and prints.get((look.target, look.name), look.fingerprint) != look.fingerprint
-    )
+def wanted_at(desk: Desk, certificate: Certificate, target: str) -> Version | None:
+    """What it was rolled back to, else the wanted version of the first key type that the target accepts."""
+    pin = pin_at(desk, certificate, target)
+    if pin is not None:
+        return pin.version
+    variants = desk.store.variants(certificate.name)
+    accepted = desk.target(target).traits.key_types
+    known = next((variants.get(key) for key in certificate.keys if key in accepted), None)
+    return known.wanted if known else None
 
 
-def _replaced(
-    desk: Desk, assignment: Assignment, wanted: Version, rows: Sequence[DeploymentRow], said: Mapping[str, Live]
-) -> frozenset[str]:
-    """Names that are settled, and of which the platform says that something else is there."""
-    ours = {version.fingerprint: version for version in desk.store.versions(assignment.certificate)}
-    return frozenset(
-        row.name
-        for row in rows
-        if (row.target, row.version_id) == (assignment.target, wanted.id)
-        and row.phase.settled
-        and compare(Wanted(wanted, row, ours), said.get(row.name), ()).cause.healable
-    )
-
-
-def _open(assignment: Assignment, wanted: Version | None, deployments: dict[str, DeploymentFacts]) -> bool:
+def _open(
+    assignment: Assignment, wanted: Version | None, deployments: Mapping[str, DeploymentFacts], *, heal: bool
+) -> bool:
     """Whether anything is left to do there (then the platform is asked first)."""
     if wanted is None:
         return True
     for name in assignment.names:
         known = deployments.get(name)
-        if known is None or known.version_id != wanted.id or known.drifted:
+        if known is None or known.version_id != wanted.id or (heal and known.drifted):
             return True
         if not known.phase.settled and known.phase not in (Phase.PUSHED, Phase.VERIFYING, Phase.RESTORING):
             return True
     return False
 
 
-def _ask(desk: Desk, assignment: Assignment, looked: Looked) -> dict[str, Live] | str:
+def ask(desk: Desk, assignment: Assignment, looked: Looked) -> dict[str, Live] | str:
+    """What the platform says, once a run, or why it cannot be asked."""
     place = (assignment.certificate, assignment.target)
     if place not in looked:
         try:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from certbroker.broker.desk import Desk, nearest
-from certbroker.broker.differences import wanted_at
+from certbroker.broker.facts import wanted_at
 from certbroker.broker.report import State, day, served_now
 from certbroker.deploy import verify
 from certbroker.errors import ProviderError, UsageError

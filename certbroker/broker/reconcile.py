@@ -7,14 +7,12 @@ nothing wants to be done is planned once.
 
 from __future__ import annotations
 
-import traceback
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from datetime import datetime, timedelta
-from pathlib import Path
+from datetime import datetime
 from typing import Final, TypeVar
 
 from certbroker import events, policy
@@ -22,8 +20,10 @@ from certbroker.broker import labels
 from certbroker.broker.desk import Desk
 from certbroker.broker.done import Done
 from certbroker.broker.facts import Looked, gather
+from certbroker.broker.observing import OBSERVE
 from certbroker.broker.orders import Orders, Tried
 from certbroker.broker.rationing import ration
+from certbroker.broker.running import bug
 from certbroker.errors import LeaseHeld, StoreError, VaultError
 from certbroker.model import Assignment, Certificate, Version
 from certbroker.plan import Facts, Plan, Push, Restore, Selection, Verify, due_next, plan
@@ -31,7 +31,6 @@ from certbroker.store import DueRow, Lease
 
 LEASE_SECONDS: Final = 120.0
 WORKERS: Final = 8
-OBSERVE: Final = timedelta(hours=6)
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -40,11 +39,13 @@ R = TypeVar("R")
 class Reconciler:
     """One run over a set of certificates."""
 
-    def __init__(self, desk: Desk, selection: Selection, *, refresh_windows: bool = False) -> None:
+    def __init__(
+        self, desk: Desk, selection: Selection, *, refresh_windows: bool = False, looked: Looked | None = None
+    ) -> None:
         self._desk = desk
         self._selection = selection
         self._refresh = refresh_windows
-        self._looked: Looked = {}
+        self._looked: Looked = {} if looked is None else looked
         self._done: dict[str, Done] = {}
 
     def run(self, certificates: Sequence[Certificate]) -> list[Done]:
@@ -266,7 +267,6 @@ class Reconciler:
                 d.phase.settled and d.version_id in wanted for d in mine
             ):
                 rows.append(self._prune(assignment.target, certificate.name))
-                self._settle("edge", f"{certificate.name} → {assignment.target}", "seen to serve what is wanted")
         if done.ordered:
             for kind in ("dns", "caa", "certificate"):
                 self._settle(kind, certificate.name, "an order went through")
@@ -301,7 +301,7 @@ class Reconciler:
                 raise
             except Exception as error:  # noqa: BLE001 - design section 11: per certificate and per target
                 for name in certificates(item):
-                    self._bug(name, error)
+                    self._done[name].bugs.append(bug(self._desk, name, error))
                 return None
 
         if len(items) < 2:
@@ -310,19 +310,6 @@ class Reconciler:
             with ThreadPoolExecutor(max_workers=WORKERS) as pool:
                 found = list(pool.map(guarded, items))
         return [result[0] for result in found if result is not None]
-
-    def _bug(self, certificate: str, error: Exception) -> None:
-        last = traceback.extract_tb(error.__traceback__)[-1]
-        where = f"{Path(last.filename).name}:{last.lineno}"
-        event = events.Bug(
-            at=self._desk.world.clock.now(),
-            certificate=certificate,
-            error=f"{type(error).__name__}: {error}",
-            where=where,
-        )
-        self._done[certificate].bugs.append(f"{event.error} ({where})")
-        self._desk.store.record(event)
-        self._desk.emit(event)
 
 
 def _own_name(certificate: Certificate) -> tuple[str]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from certbroker import events
 from certbroker.broker.desk import Desk
@@ -49,3 +51,14 @@ def _run_id(desk: Desk) -> str:
         drawn = "".join(desk.world.random.choice("abcdefghjkmnpqrstuvwxyz23456789") for _ in range(6))
         if not desk.store.knows_run(drawn):
             return drawn
+
+
+def bug(desk: Desk, certificate: str, error: Exception) -> str:
+    """Record something that we did not foresee; returns it in words. The other certificates go on, and the run ends 1."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{Path(last.filename).name}:{last.lineno}"
+    text = f"{type(error).__name__}: {error}"
+    event = events.Bug(at=desk.world.clock.now(), certificate=certificate, error=text, where=where)
+    desk.store.record(event)
+    desk.emit(event)
+    return f"{text} ({where})"

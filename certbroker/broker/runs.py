@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from certbroker import events
-from certbroker.broker.checks import ask_failing, due_checks, observe
+from certbroker.broker.checks import ask_failing, due_checks
 from certbroker.broker.desk import Desk, nearest
 from certbroker.broker.done import Done
+from certbroker.broker.facts import Looked
+from certbroker.broker.observing import observe, observe_due
 from certbroker.broker.report import Line, Report, State
 from certbroker.broker.running import running
 from certbroker.broker.taking_in import CHECK_EVERY, take_in
@@ -44,15 +46,9 @@ def renew(
         if yes and not names:
             chosen += [c for c in _waiting_certificates(desk) if c not in chosen]
         done = reconcile(desk, chosen, selection, refresh_windows=refresh_windows)
-        notes = (
-            []
-            if names
-            else [
-                *due_checks(desk),
-                *observe(desk, skip={d.certificate for d in done if d.pushed or d.verified}),
-                *_housekeeping(desk),
-            ]
-        )
+        seen = observe_due(desk, names)
+        done += [*seen.bugs, *reconcile(desk, seen.heal, selection, looked=seen.looked)]
+        notes = list(seen.lines) if names else [*due_checks(desk), *seen.lines, *_housekeeping(desk)]
         return tell(run, done, notes)
 
 
@@ -99,7 +95,9 @@ def push(
             c for c in desk.config.certificates.values() if not targets or any(c.names_on(t) for t in targets)
         ]
         selection = Selection(order=False, targets=frozenset(targets) or None, ignore_backoff=True, yes=yes, heal=True)
-        return tell(run, reconcile(desk, chosen, selection), ask_failing(desk))
+        looked: Looked = {}
+        observe(desk, chosen, looked, targets=targets or None, standing=True)
+        return tell(run, reconcile(desk, chosen, selection, looked=looked), ask_failing(desk))
 
 
 def _due_certificates(desk: Desk) -> list[Certificate]:
@@ -115,16 +113,21 @@ def _waiting_certificates(desk: Desk) -> list[Certificate]:
 
 
 def reconcile(
-    desk: Desk, chosen: Sequence[Certificate], selection: Selection, *, refresh_windows: bool = False
+    desk: Desk,
+    chosen: Sequence[Certificate],
+    selection: Selection,
+    *,
+    refresh_windows: bool = False,
+    looked: Looked | None = None,
 ) -> list[Done]:
-    """The one path, for these certificates."""
+    """The one path, for these certificates. `looked`: what platforms said in this run already, just now."""
     if not chosen:
         return []
     from certbroker.broker.reconcile import Reconciler  # with all that ordering and pushing needs
 
     done: list[Done] = []
     for start in range(0, len(chosen), BATCH):
-        reconciler = Reconciler(desk, selection, refresh_windows=refresh_windows)
+        reconciler = Reconciler(desk, selection, refresh_windows=refresh_windows, looked=looked)
         done += reconciler.run(chosen[start : start + BATCH])
     return done
 

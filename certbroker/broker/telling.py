@@ -10,12 +10,13 @@ from certbroker import events, policy
 from certbroker.broker import labels
 from certbroker.broker.desk import Desk
 from certbroker.broker.done import Done
+from certbroker.broker.drifted import Difference, known_drifts, served_as_wanted, troubles_of
 from certbroker.broker.report import Entry, Line, Report, State, Trouble, day, minute, served_now, target_line
 from certbroker.broker.views import renewal_of
 from certbroker.errors import RecordWanted
 from certbroker.model import Certificate, Phase
 
-ASKED_BY_ITSELF = frozenset({"target", "solver", "issuer", "edge", labels.KIND})
+ASKED_BY_ITSELF = frozenset({"target", "solver", "issuer", labels.KIND})
 """Kinds of findings that `renew` keeps up to date, so that one that is mended goes by itself."""
 
 TOLD = frozenset({Phase.FAILED, Phase.WAITING, Phase.RESTORING, Phase.RESTORED})
@@ -36,12 +37,13 @@ def tell(run: Run, done: Sequence[Done], notes: Sequence[Line]) -> Report:
     """End the run in the history and say what became of it. `notes`: what else was noticed on the way."""
     desk = run.desk
     entries = tuple(entry for d in done if not d.held_by and (entry := _entry(desk, d)).lines)
-    troubles = _troubles(desk, done)
+    drifts = [each for each in known_drifts(desk.store, desk.config) if not each.cause.unknown]
+    troubles = _troubles(desk, done, drifts)
     held = [d for d in done if d.held_by]
     failed = any(not trouble.wait for trouble in troubles)
     exit_code = 1 if failed else 3 if troubles else 0
     seconds = desk.world.clock.monotonic() - run.monotonic
-    summary = _summary(desk, done, troubles, held)
+    summary = _summary(desk, done, troubles, held, drifts)
     ended = events.RunEnded(at=desk.world.clock.now(), exit_code=exit_code, summary=summary, seconds=seconds)
     desk.store.end_run(run.id, exit_code=exit_code, summary=summary)
     desk.emit(ended)
@@ -114,10 +116,11 @@ def _put_off(done: Done) -> list[tuple[str, datetime]]:
     return [(h.why, h.until) for h in done.holds if h.target is None and h.until is not None and not h.failed]
 
 
-def _troubles(desk: Desk, done: Sequence[Done]) -> tuple[Trouble, ...]:
+def _troubles(desk: Desk, done: Sequence[Done], drifts: Sequence[Difference]) -> tuple[Trouble, ...]:
     """Everything that is not fine, one cause told once, worst first."""
     store = desk.store
-    found: dict[tuple[str, str], Trouble] = {}
+    found: dict[tuple[str, str], Trouble] = {("drift", each.what): each for each in troubles_of(drifts)}
+    drifting = {(each.certificate, each.target) for each in drifts}
     declared = desk.config.certificates
     for row in store.unsettled():
         if row.certificate not in declared or row.phase not in TOLD:
@@ -170,6 +173,7 @@ def _troubles(desk: Desk, done: Sequence[Done]) -> tuple[Trouble, ...]:
             if (
                 hold.person
                 and hold.target
+                and (d.certificate, hold.target) not in drifting
                 and not {(hold.target, hold.why), ("certificate", d.certificate)} & set(found)
             ):
                 now = served_now(store, d.certificate, hold.target)
@@ -200,11 +204,16 @@ def _renewal(desk: Desk, certificate: Certificate) -> str:
     return f"{served}; {certificate.name} renews {minute(min(moments))}" if moments else served
 
 
-def _summary(desk: Desk, done: Sequence[Done], troubles: Sequence[Trouble], held: Sequence[Done]) -> str:
+def _summary(
+    desk: Desk,
+    done: Sequence[Done],
+    troubles: Sequence[Trouble],
+    held: Sequence[Done],
+    drifts: Sequence[Difference],
+) -> str:
     counts = desk.store.count_deployments()
     total = sum(counts.values())
-    served = counts.get(Phase.COMMITTED, 0)
-    delivered = counts.get(Phase.DELIVERED, 0)
+    served, delivered = served_as_wanted(desk.store)
     verifying = counts.get(Phase.VERIFYING, 0) + counts.get(Phase.PUSHED, 0)
     ordered = sum(len([v for v in d.ordered if not v.rehearsal]) for d in done)
     parts = []
@@ -224,16 +233,19 @@ def _summary(desk: Desk, done: Sequence[Done], troubles: Sequence[Trouble], held
         and not any(d.pushed or d.verified or d.order_errors or d.revoked or d.said for d in done)
     ):
         parts.append("nothing due" if not any(d.rehearsal for d in done) else "rehearsed")
-    if total > delivered:
-        parts.append(f"{served} of {total - delivered} served as wanted")
+    edges = total - counts.get(Phase.DELIVERED, 0)
+    if edges:
+        parts.append(f"{served} of {edges} served as wanted")
     if not total:
         parts.append("nothing pushed yet")
     if delivered:
         parts.append(f"{delivered} delivered, nobody can look")
     if verifying:
         parts.append(f"{verifying} not seen at the edge yet")
-    failed = sum(1 for t in troubles if not t.wait)
-    waits = len(troubles) - failed
+    if drifts:
+        parts.append(f"{len(drifts)} drifted")
+    waits = sum(1 for t in troubles if t.wait)
+    failed = len(troubles) - waits - len(troubles_of(drifts))
     if failed:
         parts.append(f"{failed} failed")
     if waits:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from certbroker import failover, policy
+from certbroker.broker.drifted import Difference, known_drifts, served_as_wanted
 from certbroker.broker.facts import left_out, wishes
 from certbroker.broker.orphans import Orphan, left, orphans
 from certbroker.broker.report import PHASE_STATE, State, day, minute, readable, served_now, worst
@@ -85,7 +86,11 @@ def _row(store: Store, config: Config, certificate: Certificate, now: datetime) 
     variants = store.variants(certificate.name)
     rows = store.deployments(certificate.name)
     wanted = [v.wanted for key in certificate.keys if (v := variants.get(key)) and v.wanted]
-    cells = {a.target: _cell(config, certificate, a.target, a.names, variants, rows) for a in certificate.assignments}
+    drifts = known_drifts(store, config, certificate.name)
+    cells = {
+        a.target: _drifted(_cell(config, certificate, a.target, a.names, variants, rows), a.target, drifts)
+        for a in certificate.assignments
+    }
     states = [cell.state for cell in cells.values()]
     notes = []
     for key in certificate.keys:
@@ -147,9 +152,18 @@ def _cell(
     return Cell(state, label, bad.why or "")
 
 
+def _drifted(cell: Cell, target: str, drifts: Sequence[Difference]) -> Cell:
+    """What stands by its phase, as the last observation found it."""
+    here = [each for each in drifts if each.target == target]
+    if not here or cell.state is State.FAIL:
+        return cell
+    names = ", ".join(each.name for each in here if each.what == here[0].what)
+    return Cell(here[0].state, cell.label, f"{names}: {here[0].what}")
+
+
 def _sentence(store: Store, rows: Sequence[Row], bad: int, waits: int, looked: datetime | None) -> str:
     counts = store.count_deployments()
-    committed = counts.get(Phase.COMMITTED, 0)
+    committed, _ = served_as_wanted(store)
     total = sum(counts.values()) - counts.get(Phase.DELIVERED, 0)
     if not total:
         said = (
@@ -272,6 +286,10 @@ def _explain_certificate(store: Store, config: Config, certificate: Certificate,
             lines.append(
                 f"  {row.target} {row.name}: {wanted[row.version_id]} {row.phase.value}, {row.why or ''}{again}"
             )
+    for each in known_drifts(store, config, certificate.name):
+        since = f", since {minute(each.since)}" if each.since else ""
+        lines.append(f"  {each.target} {each.name}: not as wanted{since}: {each.what}")
+        lines += [f"    now: {each.now}", f"    hint: {each.hint}"]
     for look in store.seen(certificate.name):
         end = f", until {day(look.ends)}" if look.ends else ""
         version = store.by_fingerprint(look.fingerprint) if look.fingerprint else None
@@ -301,6 +319,8 @@ def told(kind: str, target: str | None, name: str | None, data: Mapping[str, obj
     match kind:
         case "deployment":
             return f"{place}: {data.get('version')} {data.get('phase')}: {data.get('why')}"
+        case "drifted":
+            return f"{place}: {data.get('what')}"
         case "order-started":
             return f"order at {data.get('issuer')} ({data.get('key_type')}): {data.get('why')}"
         case "issued":

@@ -125,6 +125,7 @@ class Declared(Tally):
             taken = TakenIn(added=_by_kind(added), changed=_by_kind(changed), gone=_by_kind(gone))
             upsert(connection, schema.due, [{"kind": d.kind, "subject": d.subject, "at": d.at} for d in due(taken)])
             for name in taken.gone["certificate"]:
+                connection.execute(delete(schema.drift).where(schema.drift.c.certificate == name))
                 connection.execute(
                     delete(schema.due).where(
                         schema.due.c.kind.in_(("certificate", "observe")), schema.due.c.subject == name

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Row, Select, exists, select
+from sqlalchemy import Row, Select, exists, func, select
 
 from certbroker.events import Event
 from certbroker.model import KeyType, Phase, Restorable, Version
 from certbroker.store import schema
+from certbroker.store.drifts import Drifts
 from certbroker.store.engine import upsert
 from certbroker.store.rows import DeploymentRow, decode_live, decode_records, encode_live, encode_records
 from certbroker.store.tally import Tally
@@ -20,7 +21,7 @@ _SETTLED: Final = tuple(phase.value for phase in Phase if phase.settled)
 _UNSETTLED: Final = tuple(phase.value for phase in Phase if not phase.settled)
 
 
-class Deployments(Tally):
+class Deployments(Tally, Drifts):
     """Written before and after every call to a target."""
 
     def put_deployments(self, rows: Sequence[DeploymentRow], events: Sequence[Event] = ()) -> None:
@@ -31,6 +32,7 @@ class Deployments(Tally):
             self.counted(connection, {row.version_id for row in rows}),
         ):
             upsert(connection, _table, [_as_row(row) for row in rows])
+            self.forget_moved(connection, rows)
 
     def deployments(self, certificate: str) -> list[DeploymentRow]:
         """Of every version of it: newest version first, then by target and name."""
@@ -59,6 +61,20 @@ class Deployments(Tally):
         )
         statement = select(_table).where(_table.c.phase.in_(_UNSETTLED), wanted | pinned)
         return self._many(statement.order_by(_table.c.certificate, _table.c.target, _table.c.name))
+
+    def count_drifted(self, unknown: Collection[str]) -> dict[Phase, int]:
+        """How many that stand, of versions that are wanted, were observed not to be as wanted; `unknown` causes do not count."""
+        if self.row(select(schema.drift.c.name).limit(1)) is None:
+            return {}  # the usual night, which is not to search the deployments
+        drift, variant = schema.drift, schema.variant
+        rows = self.rows(
+            select(_table.c.phase, func.count().label("many"))
+            .join(drift, (drift.c.target == _table.c.target) & (drift.c.name == _table.c.name))
+            .join(variant, variant.c.wanted == _table.c.version_id)
+            .where(drift.c.cause.not_in(sorted(unknown)), _table.c.phase.in_(_SETTLED))
+            .group_by(_table.c.phase)
+        )
+        return {Phase(row.phase): row.many for row in rows}
 
     def last_committed(self, target: str, name: str) -> Version | None:
         """The version that was last proven there or, where there is no edge to look at, delivered."""

@@ -216,6 +216,35 @@ class SeenRow:
     detail: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriftRow:
+    """A name on a target that was found not as wanted: the cause, and in words what is wanted, said and served.
+
+    `since`: when this cause was first found; `at`: when the look began that found it last.
+    """
+
+    target: str
+    name: str
+    certificate: str
+    cause: str
+    wanted: str
+    said: str
+    served: str
+    what: str
+    now: str
+    hint: str
+    since: datetime
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DriftChange:
+    """What an observation changed: names that are not as wanted now (or for another cause), and those that are again."""
+
+    begun: tuple[DriftRow, ...] = ()
+    over: tuple[DriftRow, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class LabelRow:
     """In whose hands a name is where a CA looks for our proof. `since`: first seen so; `at`: last seen so."""

@@ -410,6 +410,25 @@ seen = Table(
 )
 """The last look at each edge."""
 
+drift = Table(
+    "drift",
+    metadata,
+    Column("target", String(64), primary_key=True),
+    Column("name", String(255), primary_key=True),
+    Column("certificate", String(255), nullable=False),
+    Column("cause", String(16), nullable=False),
+    Column("wanted", Words, nullable=False),
+    Column("said", Words, nullable=False),
+    Column("served", Words, nullable=False),
+    Column("what", Words, nullable=False),
+    Column("now", Words, nullable=False),
+    Column("hint", Words, nullable=False),
+    Column("since", Moment, nullable=False),
+    Column("at", Moment, nullable=False),
+    Index("drift_certificate", "certificate"),
+)
+"""Where the last observation of what stands (committed or delivered) found it not as wanted; what is as wanted has no row."""
+
 due = Table(
     "due",
     metadata,

@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from certbroker import registry
-from certbroker.deploy.drift import Cause, Said, Unasked, Wanted, compare
+from certbroker.deploy.causes import Cause
+from certbroker.deploy.drift import Said, Unasked, Wanted, compare
 from certbroker.model import KeyType, Lifetime, Live, Owner, Phase, Record, Restorable, Version
 from certbroker.probe import Seen, Verdict
 from certbroker.store import DeploymentRow

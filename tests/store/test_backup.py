@@ -18,6 +18,7 @@ from certbroker.store import DeploymentRow, DueRow, LabelRow, PinRow, SeenRow, S
 from certbroker.store.backup import dump, load
 from tests.clock import START, TestClock
 from tests.store.fixtures import BOX, add, draft
+from tests.store.test_drifts import drift_row
 from tests.store.test_journal import new_order
 
 
@@ -66,6 +67,7 @@ def fill(store: Store) -> None:
         ]
     )
     store.see([SeenRow(target="fly", name="a", edge="192.0.2.1", certificate="main", at=START, verdict="valid")])
+    store.put_drift("main", [drift_row("fly", "a", "replaced")])
     store.set_due([DueRow("certificate", "main", START)])
     store.put_finding("target", "fly", "warn", "reaches the whole organisation", "a smaller token")
     store.put_label(LabelRow("_acme-challenge.example.com", "held", "Fly", "x.flydns.net", START, START, "ours", START))

@@ -30,6 +30,23 @@ def upgrade() -> None:
     )
     op.create_index("declared_gone", "declared", ["gone"], unique=False)
     op.create_table(
+        "drift",
+        sa.Column("target", sa.String(length=64), nullable=False),
+        sa.Column("name", sa.String(length=255), nullable=False),
+        sa.Column("certificate", sa.String(length=255), nullable=False),
+        sa.Column("cause", sa.String(length=16), nullable=False),
+        sa.Column("wanted", sa.Text(), nullable=False),
+        sa.Column("said", sa.Text(), nullable=False),
+        sa.Column("served", sa.Text(), nullable=False),
+        sa.Column("what", sa.Text(), nullable=False),
+        sa.Column("now", sa.Text(), nullable=False),
+        sa.Column("hint", sa.Text(), nullable=False),
+        sa.Column("since", sa.DateTime(), nullable=False),
+        sa.Column("at", sa.DateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("target", "name"),
+    )
+    op.create_index("drift_certificate", "drift", ["certificate"], unique=False)
+    op.create_table(
         "due",
         sa.Column("kind", sa.String(length=16), nullable=False),
         sa.Column("subject", sa.String(length=400), nullable=False),
