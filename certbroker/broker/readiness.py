@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
@@ -10,12 +10,24 @@ from typing import Final
 from certbroker.broker.desk import Desk, nearest
 from certbroker.broker.facts import wanted_at
 from certbroker.broker.report import State, day, served_now
+from certbroker.config import ReadyCheck
 from certbroker.deploy import verify
 from certbroker.errors import ProviderError, UsageError
 from certbroker.model import Assignment, Certificate, Version
 from certbroker.probe import Seen, Verdict
 
 WORKERS: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What one edge answered to the file's `ready_check` with `name` as Host. `status`: None, and `detail` says why."""
+
+    state: State
+    name: str
+    edge: str
+    status: int | None
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +40,15 @@ class Ready:
     what: str
     now: str = ""
     hint: str = ""
+    answers: tuple[Answered, ...] = ()
+    """Where the file has a `ready_check`: of every edge and name that was asked, wildcards apart."""
 
 
 def ready(desk: Desk, targets: Sequence[str] = ()) -> list[Ready]:
     """Shake hands with every edge of `targets`, for each of their names. Without any: the standby ones, else all.
 
-    An edge that cannot be reached is not ready, whatever the reason: it is not proven. Worst first.
+    An edge that cannot be reached is not ready, whatever the reason: it is not proven. Where the file has a `ready_check`,
+    it is also to answer that over the same connection. Worst first.
     """
     known = desk.config.targets
     for target in targets:
@@ -70,18 +85,49 @@ def _place(desk: Desk, certificate: Certificate, assignment: Assignment) -> Read
         return Ready(
             State.WAIT, target, name, "nobody can look: it has no edge", f"{version.label} is wanted there", hint
         )
-    looks = desk.saga.looking.look_all(edges, assignment, version)
+    check = desk.config.targets[target].ready_check
+    looks = desk.saga.looking.look_all(edges, assignment, version, check.path if check else None)
+    answers = tuple(_answers(check, [seen for each in looks.values() for seen in each])) if check else ()
     missing = [
         f"{each}: {'; '.join(problems)}"
         for each in assignment.names
-        if (problems := _missing(desk, version, looks[each]))
+        if (problems := [*_missing(desk, version, looks[each]), *_unanswered(check, each, answers)])
     ]
     if missing:
-        hint = f"certbroker drift {name}; to put ours there: certbroker push {name} --target {target}"
-        return Ready(State.FAIL, target, name, "; ".join(missing), served_now(desk.store, name, target), hint)
+        served = all(not _missing(desk, version, each) for each in looks.values())
+        heal = f"certbroker drift {name}; to put ours there: certbroker push {name} --target {target}"
+        hint = f"TLS is right there; see why it does not answer {check.status}" if check and served else heal
+        now = served_now(desk.store, name, target)
+        return Ready(State.FAIL, target, name, "; ".join(missing), now, hint, answers)
     count = sum(len(each) for each in looks.values())
     until = day(version.lifetime.ends)
-    return Ready(State.OK, target, name, f"{version.label} at {count} of {count} looks, valid until {until}")
+    what = f"{version.label} at {count} of {count} looks, valid until {until}" + _well(check, answers)
+    return Ready(State.OK, target, name, what, answers=answers)
+
+
+def _answers(check: ReadyCheck, looks: Sequence[Seen]) -> Iterator[Answered]:
+    for seen in looks:
+        if seen.answer is not None:
+            state = State.OK if seen.answer.status == check.status else State.FAIL
+            yield Answered(state, seen.name, verify.address(seen), seen.answer.status, seen.answer.detail)
+
+
+def _unanswered(check: ReadyCheck | None, name: str, answers: Sequence[Answered]) -> list[str]:
+    """Where `name` is not answered as the file wants it, in words; the edges of one answer together."""
+    found: dict[str, list[str]] = {}
+    for each in answers:
+        if check is not None and each.name == name and each.state is State.FAIL:
+            said = f"with {each.status}, not {check.status}" if each.status else f"with nothing: {each.detail}"
+            found.setdefault(f"answers GET {check.path} {said}", []).append(each.edge)
+    return [f"{', '.join(edges)} {said}" for said, edges in found.items()]
+
+
+def _well(check: ReadyCheck | None, answers: Sequence[Answered]) -> str:
+    if check is None:
+        return ""
+    if not answers:
+        return f"; {check.path} was not asked for: a wildcard names no site"
+    return f"; {check.path} answers {check.status} at {len(answers)} of {len(answers)}"
 
 
 def _missing(desk: Desk, version: Version, looks: Sequence[Seen]) -> list[str]:

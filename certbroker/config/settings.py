@@ -95,6 +95,14 @@ class SolverSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadyCheck:
+    """What `ready` asks each edge besides the handshake: a GET of `path`, which is to answer `status`."""
+
+    path: str
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
 class TargetSettings:
     """One place that serves certificates."""
 
@@ -112,6 +120,7 @@ class TargetSettings:
     accept_untrusted: bool = False
     on_failure: Literal["restore", "keep"] = "restore"
     """What becomes of a push that made an edge worse: the certificate before is put back, or all is left as it is."""
+    ready_check: ReadyCheck | None = None
     heal: bool = False
     """What drifted there, by whomever, is put right by `renew` unasked; else it is only shown."""
     line: int | None = None

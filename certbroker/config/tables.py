@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Annotated, Final, Literal, Self
 from urllib.parse import parse_qsl, urlsplit
@@ -29,6 +30,14 @@ def _text(value: object) -> str:
     if not isinstance(value, str):
         raise Refusal("must be text in quotes")
     return value
+
+
+def _path(value: object) -> str:
+    """The target of a request: no spaces, nothing beyond ASCII, no fragment."""
+    text = _text(value)
+    if not re.fullmatch(r"/[!-\"$-~]*", text):
+        raise Refusal("must be a path from its slash on, as in /healthz")
+    return text
 
 
 def _several(value: object) -> object:
@@ -201,6 +210,15 @@ class SolverTable(Table):
     zones: list[Name] = Field(default=[], description="used for these zones only; else for every zone it holds")
 
 
+class ReadyCheckTable(Table):
+    """ready_check of [target.NAME]: what `ready` asks each edge by HTTPS besides the handshake."""
+
+    path: Annotated[str, PlainValidator(_path), WithJsonSchema({"type": "string", "pattern": '^/[!-"$-~]*$'})] = Field(
+        description="what to GET, from its slash on, e.g. /healthz"
+    )
+    status: Annotated[int, Field(ge=200, le=599)] = Field(default=200, description="the status that says ready")
+
+
 class TargetTable(Table):
     """[target.NAME], the keys that every target has."""
 
@@ -215,6 +233,9 @@ class TargetTable(Table):
     on_failure: Literal["restore", "keep"] = Field(
         default="restore",
         description="a push that makes an edge worse: put back what was served, or keep what is there",
+    )
+    ready_check: ReadyCheckTable | None = Field(
+        default=None, description='what ready asks each edge by HTTPS: { path = "/healthz", status = 200 }'
     )
     heal: bool = Field(
         default=False, description="renew puts right what drifted, even what a person put there; else it is only shown"

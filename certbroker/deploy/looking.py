@@ -21,13 +21,21 @@ class Looking:
     world: World
     connect_to: Mapping[str, str]
 
-    def look(self, edges: Sequence[Edge], assignment: Assignment, name: str, roots: Roots) -> list[Seen]:
-        """Every address of every edge, now."""
+    def look(
+        self, edges: Sequence[Edge], assignment: Assignment, name: str, roots: Roots, ask: str | None = None
+    ) -> list[Seen]:
+        """Every address of every edge, now. `ask`: a path to GET there too."""
         looks = [
             seen
             for edge in edges
             for seen in probe.look(
-                edge, name, roots=roots, network=self.world.network, connect_to=self.connect_to, clock=self.world.clock
+                edge,
+                name,
+                roots=roots,
+                network=self.world.network,
+                connect_to=self.connect_to,
+                clock=self.world.clock,
+                ask=ask,
             )
         ]
         self.store.see(
@@ -49,7 +57,9 @@ class Looking:
         )
         return looks
 
-    def look_all(self, edges: Sequence[Edge], assignment: Assignment, version: Version) -> dict[str, list[Seen]]:
+    def look_all(
+        self, edges: Sequence[Edge], assignment: Assignment, version: Version, ask: str | None = None
+    ) -> dict[str, list[Seen]]:
         """For each name, judged by the roots of `version`."""
         roots = Roots.of(version.roots_pem) if version.roots_pem else Roots.system()
-        return {name: self.look(edges, assignment, name, roots) for name in assignment.names}
+        return {name: self.look(edges, assignment, name, roots, ask) for name in assignment.names}

@@ -4,7 +4,8 @@ pyOpenSSL gives the chain as sent, `cryptography.x509.verification` the judgemen
 bad certificate is seen and described instead of refused. Whatever a server does ends in a `Seen`, never in an exception.
 """
 
+from certbroker.probe.asking import Answer
 from certbroker.probe.seen import Seen, Verdict, look
 from certbroker.probe.trust import Roots, judge
 
-__all__ = ["Roots", "Seen", "Verdict", "judge", "look"]
+__all__ = ["Answer", "Roots", "Seen", "Verdict", "judge", "look"]

@@ -5,12 +5,16 @@ from __future__ import annotations
 import errno
 import selectors
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from OpenSSL import SSL, crypto
 
+from certbroker.probe.asking import Answer, answer
 from certbroker.world import Clock
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +34,12 @@ class Heard:
     reached: bool = True
     """Somebody took the connection."""
     detail: str = ""
+    answer: Answer | None = None
+    """To the request that was sent, if one was."""
 
 
-def shake_hands(place: Place, sni: str | None, clock: Clock, timeout: float) -> Heard:
-    """Within `timeout` seconds from connecting to the end."""
+def shake_hands(place: Place, sni: str | None, clock: Clock, timeout: float, request: bytes | None = None) -> Heard:
+    """Within `timeout` seconds from connecting to the end. `request`: HTTP that is sent once hands are shaken."""
     deadline = clock.monotonic() + timeout
     try:
         line = socket.create_connection((place.host, place.port), timeout=timeout)
@@ -47,38 +53,77 @@ def shake_hands(place: Place, sni: str | None, clock: Clock, timeout: float) -> 
         if sni is not None:
             connection.set_tlsext_host_name(sni.encode())
         connection.set_connect_state()
-        refusal = _handshake(connection, line, clock, deadline)
-        if refusal is not None:
-            return Heard(detail=refusal)
-        sent = connection.get_peer_cert_chain() or []
-        chain = tuple(crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate) for certificate in sent)
+        with selectors.DefaultSelector() as selector:
+            selector.register(line, selectors.EVENT_READ)
+            patience = _Patience(selector, line, clock, deadline)
+            refusal = _handshake(connection, patience)
+            if refusal is not None:
+                return Heard(detail=refusal)
+            sent = connection.get_peer_cert_chain() or []
+            chain = tuple(crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate) for certificate in sent)
+            answer = _ask(connection, patience, request) if request is not None else None
         _say_goodbye(connection)
-    return Heard(chain) if chain else Heard(detail="no certificate was sent")
+    return Heard(chain, answer=answer) if chain else Heard(detail="no certificate was sent")
 
 
-def _handshake(connection: SSL.Connection, line: socket.socket, clock: Clock, deadline: float) -> str | None:
-    """None when hands are shaken, else why not. The socket does not block: a server that drips cannot outlast the deadline."""
-    with selectors.DefaultSelector() as selector:
-        selector.register(line, selectors.EVENT_READ)
+@dataclass(frozen=True, slots=True)
+class _Patience:
+    """The socket does not block: a server that drips cannot outlast the deadline."""
+
+    selector: selectors.BaseSelector
+    line: socket.socket
+    clock: Clock
+    deadline: float
+
+    def __call__(self, act: Callable[[], T]) -> T:
+        """Do it as soon as the line lets us. Raises TimeoutError at the deadline, and what `act` raises."""
         while True:
             try:
-                connection.do_handshake()
-                return None
+                return act()
             except SSL.WantReadError:
-                selector.modify(line, selectors.EVENT_READ)
+                self.selector.modify(self.line, selectors.EVENT_READ)
             except SSL.WantWriteError:
-                selector.modify(line, selectors.EVENT_WRITE)
-            except SSL.ZeroReturnError:
-                return "the connection was closed during the handshake"
-            except SSL.SysCallError as error:
-                number = error.args[0]
-                cut = number in (-1, errno.ECONNRESET, errno.EPIPE)
-                return "the connection was cut during the handshake" if cut else errno.errorcode.get(number, "failed")
-            except SSL.Error as error:
-                return _alert(error)
-            left = deadline - clock.monotonic()
-            if left <= 0 or not selector.select(left):
-                return "no answer to the handshake in time"
+                self.selector.modify(self.line, selectors.EVENT_WRITE)
+            left = self.deadline - self.clock.monotonic()
+            if left <= 0 or not self.selector.select(left):
+                raise TimeoutError
+
+
+def _handshake(connection: SSL.Connection, patience: _Patience) -> str | None:
+    """None when hands are shaken, else why not."""
+    try:
+        patience(connection.do_handshake)
+    except TimeoutError:
+        return "no answer to the handshake in time"
+    except SSL.ZeroReturnError:
+        return "the connection was closed during the handshake"
+    except SSL.SysCallError as error:
+        number = error.args[0]
+        cut = number in (-1, errno.ECONNRESET, errno.EPIPE)
+        return "the connection was cut during the handshake" if cut else errno.errorcode.get(number, "failed")
+    except SSL.Error as error:
+        return _alert(error)
+    return None
+
+
+def _ask(connection: SSL.Connection, patience: _Patience, request: bytes) -> Answer:
+    """A server that asks for a client's certificate, hangs up, or says nothing has not answered."""
+
+    def more() -> bytes:
+        try:
+            return patience(lambda: connection.recv(4096))
+        except (SSL.ZeroReturnError, SSL.SysCallError):
+            return b""
+
+    try:
+        patience(lambda: connection.send(request))
+        return answer(more)
+    except TimeoutError:
+        return Answer(None, "no answer in time")
+    except SSL.SysCallError:
+        return Answer(None, "closed without an answer")
+    except SSL.Error as error:
+        return Answer(None, _alert(error))
 
 
 def _alert(error: SSL.Error) -> str:

@@ -18,6 +18,7 @@ from cryptography import x509
 from certbroker import keys
 from certbroker.model import Edge
 from certbroker.names import is_address, probe_name
+from certbroker.probe.asking import Answer, request
 from certbroker.probe.handshake import Heard, Place, join, shake_hands, split, words
 from certbroker.probe.trust import Roots, judge_certificates
 from certbroker.world import Clock, Network
@@ -56,6 +57,8 @@ class Seen:
     detail: str = ""
     chain: int = 0
     """How many certificates were sent."""
+    answer: Answer | None = None
+    """To the HTTP request, if one was made."""
 
 
 def look(
@@ -67,15 +70,18 @@ def look(
     connect_to: Mapping[str, str],
     clock: Clock,
     timeout: float = SECONDS,
+    ask: str | None = None,
 ) -> list[Seen]:
     """Ask `edge` for `name` (for a wildcard: a name under it), at each of its IPv4 and IPv6 addresses.
 
     Args:
         connect_to: "host:port" of an edge or address to the "host:port" to connect to in its place.
-        timeout: seconds for the name look-up, and then for each address from connecting to the end of the handshake.
+        timeout: seconds for the name look-up, and then for each address from connecting to the end.
+        ask: a path to GET over the same connection, with `name` as Host; not for a wildcard, which names no site.
     """
     at = clock.now()
     sni = None if is_address(name) else probe_name(name)  # RFC 6066 section 3: no literal addresses
+    asked = request(name, ask) if ask is not None and not name.startswith("*.") else None
     try:
         places = _places(edge, network, connect_to, timeout)
         for place in places:
@@ -84,7 +90,7 @@ def look(
         return [Seen(edge, edge.host, name, at, Verdict.UNREACHABLE, detail=words(error))]
 
     def shake(place: Place) -> Heard:
-        return shake_hands(place, sni, clock, timeout)
+        return shake_hands(place, sni, clock, timeout, asked)
 
     if len(places) == 1:
         heard = [shake(places[0])]
@@ -107,7 +113,8 @@ def _seen(edge: Edge, name: str, at: datetime, place: Place, heard: Heard, roots
         detail = "the certificate cannot be read"
         return Seen(edge, place.shown, name, at, Verdict.INVALID, fingerprint, detail=detail, chain=len(heard.chain))
     verdict = Verdict.INVALID if problem else Verdict.VALID
-    return Seen(edge, place.shown, name, at, verdict, fingerprint, issued_by, ends, problem or "", len(chain))
+    count = len(chain)
+    return Seen(edge, place.shown, name, at, verdict, fingerprint, issued_by, ends, problem or "", count, heard.answer)
 
 
 def _places(edge: Edge, network: Network, connect_to: Mapping[str, str], timeout: float) -> list[Place]:

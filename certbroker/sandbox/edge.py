@@ -135,7 +135,8 @@ class Listener:
 
     trouble: how it is broken.
     delay: how much later than the edge it learns of changes.
-    other: a (chain, key) it shows for every name, whatever the edge serves.
+    answer: what it says, once hands are shaken, to whoever says something (None: nothing, ever).
+    heard: the first words of every client that shook hands.
     """
 
     def __init__(self, edge: TlsEdge, host: str, port: int, *, delay: timedelta = timedelta()) -> None:
@@ -143,6 +144,8 @@ class Listener:
         self.port = port
         self.delay = delay
         self.trouble = Trouble.NONE
+        self.answer: bytes | None = ANSWER
+        self.heard: list[bytes] = []
         self._edge = edge
         self._other: ssl.SSLContext | None = None
         self._stuck_at: float | None = None
@@ -237,8 +240,11 @@ class Listener:
             with self._lock:
                 self._lines.add(secure)
             try:
-                if secure.recv(65536):
-                    secure.sendall(ANSWER)
+                while first := secure.recv(65536):
+                    self.heard.append(first)
+                    if self.answer is not None:
+                        secure.sendall(self.answer)
+                        break
             finally:
                 with self._lock:
                     self._lines.discard(secure)

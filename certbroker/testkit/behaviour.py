@@ -15,7 +15,19 @@ from certbroker.testkit.rig import OTHER_STORE, STORE, NewRig, Rig, done_is_true
 MOST: Final = 200
 """Writes that one push of a rig may take; more is a loop."""
 
-CORE_SETTINGS: Final = frozenset({"type", "edges", "standby", "deadline", "ownership", "accept_untrusted"})
+CORE_SETTINGS: Final = frozenset(
+    {
+        "type",
+        "edges",
+        "standby",
+        "deadline",
+        "ownership",
+        "accept_untrusted",
+        "on_failure",
+        "ready_check",
+        "heal",
+    }
+)
 """Keys of `[target.NAME]` that belong to the core."""
 
 
