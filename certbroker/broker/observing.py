@@ -110,16 +110,11 @@ def observe_due(desk: Desk, names: Collection[str] = ()) -> Observed:
 
 
 def _due(desk: Desk, names: Collection[str]) -> list[Certificate]:
+    """What drifted comes first. What this run does not have in its file (it left, or is held back) is left alone."""
     due = [row.subject for row in desk.store.due(desk.world.clock.now(), kind="observe")]
     drifting = [row.certificate for row in desk.store.drifts()]
-    chosen = []
-    for name in dict.fromkeys((*drifting, *due)):
-        certificate = desk.config.certificates.get(name)
-        if certificate is None:
-            desk.store.clear_due("observe", name)
-        elif not names or name in names:
-            chosen.append(certificate)
-    return chosen
+    there = desk.config.certificates
+    return [there[each] for each in dict.fromkeys((*drifting, *due)) if each in there and (not names or each in names)]
 
 
 def _standing(desk: Desk, certificate: Certificate) -> frozenset[tuple[str, str]]:
