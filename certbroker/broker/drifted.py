@@ -5,16 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
 
 from certbroker.broker.report import State, Trouble
 from certbroker.config import Config
 from certbroker.deploy.causes import Cause
 from certbroker.model import Phase
 from certbroker.store import DriftRow, Store
-
-UNKNOWN: Final = frozenset(cause.value for cause in Cause if cause.unknown)
-"""Causes that say only that nobody could find out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,19 +66,18 @@ def known_drifts(store: Store, config: Config, certificate: str | None = None) -
 
 def served_as_wanted(store: Store) -> tuple[int, int]:
     """How many names are committed, and how many delivered, of which no observation says otherwise since."""
-    counts, drifted = store.count_deployments(), store.count_drifted(UNKNOWN)
+    counts, drifted = store.count_deployments(), store.count_drifted()
     committed, delivered = (counts.get(each, 0) - drifted.get(each, 0) for each in (Phase.COMMITTED, Phase.DELIVERED))
     return committed, delivered
 
 
 def _as_difference(row: DriftRow) -> Difference:
-    cause = Cause(row.cause)
     return Difference(
-        state=State.WARN if cause.unknown else State.FAIL,
+        state=State(row.state),
         certificate=row.certificate,
         target=row.target,
         name=row.name,
-        cause=cause,
+        cause=Cause(row.cause),
         wanted=row.wanted,
         said=row.said,
         served=row.served,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from certbroker import events
 from certbroker.broker.desk import Desk
 from certbroker.broker.done import Done
-from certbroker.broker.drifted import UNKNOWN, Difference
+from certbroker.broker.drifted import Difference
 from certbroker.broker.facts import Looked, wanted_at
 from certbroker.broker.report import Line, State
 from certbroker.broker.running import bug
@@ -150,7 +150,7 @@ def _keep(
             at=at, certificate=row.certificate, target=row.target, name=row.name, cause=cause, what=what
         )
 
-    change = desk.store.put_drift(certificate.name, rows, targets=targets, unknown=UNKNOWN, told=told)
+    change = desk.store.put_drift(certificate.name, rows, targets=targets, told=told)
     for event in drifted:
         desk.emit(event)
     if stands and targets is None:
@@ -162,7 +162,7 @@ def _keep(
 def _lines(change: DriftChange) -> Iterator[Line]:
     """What no trouble tells: what is over, and what nobody could find out."""
     for row in change.begun:
-        if row.cause in UNKNOWN:
+        if row.state == "warn":
             yield Line(State.WARN, f"{row.certificate} → {row.target}", f"{row.name}: {row.what}")
     for row in change.over:
         yield Line(State.OK, f"{row.certificate} → {row.target}", f"{row.name}: as wanted again")
@@ -174,6 +174,7 @@ def _as_row(d: Difference, at: datetime) -> DriftRow:
         name=d.name,
         certificate=d.certificate,
         cause=d.cause.value,
+        state="warn" if d.cause.unknown else "fail",
         wanted=d.wanted,
         said=d.said,
         served=d.served,

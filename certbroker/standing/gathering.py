@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from datetime import datetime
-from typing import Final
+from typing import Final, Literal
 
 from certbroker.config import Config
 from certbroker.failover import PassedOver
@@ -18,7 +18,7 @@ _TROUBLE: Final = Stand.WAITING.rank
 def gather(store: Store, config: Config, now: datetime) -> Facts:
     """Everything that may need somebody at `now`. Reads the store alone."""
     troubled = {each.certificate: each for each in store.troubled(now)}
-    found = [_found(store, config, each) for each in _declared_findings(store, config)]
+    found = [_found(store, config, each) for each in _declared_findings(store, config)] + _drifts(store, config)
     pins = _pins(store)
     more = {name for each in found if (name := each.needed_by or each.name)} | {pin.certificate for pin in pins}
     more |= {each.name.partition(" → ")[0] for each in found if each.kind == "edge"}
@@ -54,6 +54,21 @@ def _declared_findings(store: Store, config: Config) -> list[Found]:
         for row in store.findings()
         if row.state != "ok" and (row.kind not in known or row.name in known[row.kind])
     ]
+
+
+def _drifts(store: Store, config: Config) -> list[Found]:
+    """Where what stands was observed not to be as wanted: one a certificate and target, the first cause leading."""
+    found: dict[tuple[str, str], Found] = {}
+    for row in store.drifts():
+        declared = config.certificates.get(row.certificate)
+        if declared is not None and row.name in declared.names_on(row.target):
+            name = f"{row.certificate} → {row.target}"
+            state: Literal["warn", "fail"] = "fail" if row.state == "fail" else "warn"
+            made = Found("edge", name, state, f"{row.name}: {row.what}", row.hint, row.since)
+            before = found.setdefault((row.certificate, row.target), made)
+            if (before.state, state) == ("warn", "fail"):
+                found[row.certificate, row.target] = made
+    return list(found.values())
 
 
 def _found(store: Store, config: Config, found: Found) -> Found:

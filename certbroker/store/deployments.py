@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from sqlalchemy import Row, Select, exists, func, select
@@ -62,8 +62,8 @@ class Deployments(Tally, Drifts):
         statement = select(_table).where(_table.c.phase.in_(_UNSETTLED), wanted | pinned)
         return self._many(statement.order_by(_table.c.certificate, _table.c.target, _table.c.name))
 
-    def count_drifted(self, unknown: Collection[str]) -> dict[Phase, int]:
-        """How many that stand, of versions that are wanted, were observed not to be as wanted; `unknown` causes do not count."""
+    def count_drifted(self) -> dict[Phase, int]:
+        """How many that stand, of versions that are wanted, were observed not to be as wanted."""
         if self.row(select(schema.drift.c.name).limit(1)) is None:
             return {}  # the usual night, which is not to search the deployments
         drift, variant = schema.drift, schema.variant
@@ -71,7 +71,7 @@ class Deployments(Tally, Drifts):
             select(_table.c.phase, func.count().label("many"))
             .join(drift, (drift.c.target == _table.c.target) & (drift.c.name == _table.c.name))
             .join(variant, variant.c.wanted == _table.c.version_id)
-            .where(drift.c.cause.not_in(sorted(unknown)), _table.c.phase.in_(_SETTLED))
+            .where(drift.c.state == "fail", _table.c.phase.in_(_SETTLED))
             .group_by(_table.c.phase)
         )
         return {Phase(row.phase): row.many for row in rows}

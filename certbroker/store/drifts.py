@@ -26,15 +26,14 @@ class Drifts(History):
         found: Sequence[DriftRow],
         *,
         targets: Collection[str] | None = None,
-        unknown: Collection[str] = (),
         told: Callable[[DriftChange], Sequence[Event]] = lambda change: (),
     ) -> DriftChange:
         """Everything that one observation of `certificate` found at `targets` (None: all), in place of what the last one did.
 
-        A deployment that moved after that look began has the newer word: what was seen there is not kept.
+        A deployment that moved after that look began has the newer word: what was seen there is not kept. That nobody could
+        find out does not take the place of a cause that was found.
 
         Args:
-            unknown: causes that say only that nobody could find out; they do not take the place of one that was seen.
             told: the events of what changed, recorded with it. Called inside the transaction, so it must not use the store.
         """
         with self.writing() as connection:
@@ -45,7 +44,7 @@ class Drifts(History):
             kept: dict[tuple[str, str], DriftRow] = {}
             for row in found:
                 before = known.get((row.target, row.name))
-                if before is not None and row.cause in unknown and before.cause not in unknown:
+                if before is not None and (row.state, before.state) == ("warn", "fail"):
                     row = before
                 if not self._moved(connection, row):
                     same = before is not None and before.cause == row.cause

@@ -227,6 +227,8 @@ class DriftRow:
     name: str
     certificate: str
     cause: str
+    state: FindingState
+    """"warn": the cause is only that nobody could find out."""
     wanted: str
     said: str
     served: str

@@ -417,6 +417,7 @@ drift = Table(
     Column("name", String(255), primary_key=True),
     Column("certificate", String(255), nullable=False),
     Column("cause", String(16), nullable=False),
+    Column("state", String(8), nullable=False),  # warn | fail
     Column("wanted", Words, nullable=False),
     Column("said", Words, nullable=False),
     Column("served", Words, nullable=False),

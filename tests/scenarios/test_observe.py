@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from certbroker import broker, standing
 from certbroker.sandbox.edge import Trouble
 from certbroker.testkit.simulator import Fault, Response
 from tests.golden import golden
@@ -47,6 +48,11 @@ def test_somebody_clicked_and_clicked_back(place: Town) -> None:
     assert "5 of 6 served as wanted" in ran.out
     assert "1 drifted" in ran.out
     everywhere(place, "example.com: v1 was replaced by somebody")
+    with place.store() as store:
+        config = broker.read_config(place.world(), None)
+        (condition,) = standing.conditions(standing.gather(store, config, place.clock.now()))
+    assert (condition.kind, condition.target) == (standing.Kind.DRIFT, "fastly")
+    assert "example.com: v1 was replaced by somebody" in condition.what, "alerts say it in the same words"
     place.later(hours=1)
     assert place.run("renew", ends=1).err == ran.err, "it is told while it lasts"
     unbind(place, was)

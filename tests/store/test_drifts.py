@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from certbroker.events import Drifted
 from certbroker.model import KeyType, Phase
-from certbroker.store import DeploymentRow, DriftChange, DriftRow, Store
+from certbroker.store import DeploymentRow, DriftChange, DriftRow, FindingState, Store
 from tests.clock import START, TestClock
 from tests.store.fixtures import add, draft
 
@@ -16,7 +16,10 @@ LATER = START + timedelta(hours=1)
 
 def drift_row(target: str, name: str = "a", cause: str = "replaced", **more: object) -> DriftRow:
     words = {"wanted": "v1", "said": "not ours", "served": "2 × v1", "what": f"{name} {cause}", "now": "n", "hint": "h"}
-    row = DriftRow(target=target, name=name, certificate="main", cause=cause, since=START, at=START, **words)
+    state: FindingState = "warn" if cause == "unasked" else "fail"
+    row = DriftRow(
+        target=target, name=name, certificate="main", cause=cause, state=state, since=START, at=START, **words
+    )
     return replace(row, **more)  # type: ignore[arg-type]
 
 
@@ -67,12 +70,11 @@ def test_a_look_at_some_targets_says_nothing_of_the_others(store: Store) -> None
 
 
 def test_that_nobody_could_find_out_does_not_hide_what_was_found(store: Store) -> None:
-    unknown = {"unasked"}
-    store.put_drift("main", [drift_row("fly", cause="removed")], unknown=unknown)
-    assert store.put_drift("main", [drift_row("fly", cause="unasked", at=LATER)], unknown=unknown) == DriftChange()
+    store.put_drift("main", [drift_row("fly", cause="removed")])
+    assert store.put_drift("main", [drift_row("fly", cause="unasked", at=LATER)]) == DriftChange()
     assert [row.cause for row in store.drifts()] == ["removed"]
-    store.put_drift("main", [], unknown=unknown)
-    store.put_drift("main", [drift_row("fly", cause="unasked")], unknown=unknown)
+    store.put_drift("main", [])
+    store.put_drift("main", [drift_row("fly", cause="unasked")])
     assert [row.cause for row in store.drifts()] == ["unasked"]
 
 
@@ -102,7 +104,9 @@ def test_what_leaves_the_file_is_not_told_any_more(store: Store) -> None:
 
 def test_only_what_stands_and_is_known_to_differ_is_counted(store: Store, clock: TestClock) -> None:
     deployed(store, Phase.COMMITTED)
-    assert store.count_drifted(()) == {}
+    assert store.count_drifted() == {}
     store.put_drift("main", [drift_row("fly"), drift_row("fastly")])
-    assert store.count_drifted(()) == {Phase.COMMITTED: 1}
-    assert store.count_drifted({"replaced"}) == {}
+    assert store.count_drifted() == {Phase.COMMITTED: 1}
+    store.put_drift("main", [drift_row("fastly")])
+    store.put_drift("main", [drift_row("fly", cause="unasked")])
+    assert store.count_drifted() == {}, "nobody could find out"

@@ -35,6 +35,7 @@ def upgrade() -> None:
         sa.Column("name", sa.String(length=255), nullable=False),
         sa.Column("certificate", sa.String(length=255), nullable=False),
         sa.Column("cause", sa.String(length=16), nullable=False),
+        sa.Column("state", sa.String(length=8), nullable=False),
         sa.Column("wanted", sa.Text(), nullable=False),
         sa.Column("said", sa.Text(), nullable=False),
         sa.Column("served", sa.Text(), nullable=False),
