@@ -57,6 +57,9 @@ MORE_RUNS = 2
 class Scene:
     """One certificate for two platforms, never ordered before (or, after `revoked`, to be renewed)."""
 
+    command: tuple[str, ...] = ("renew", "--refresh-ari")
+    """What is run by who dies."""
+
     def __init__(self, town: Town, victims: Victims) -> None:
         self.versions = 1
         """How many there are in the end."""
@@ -101,20 +104,20 @@ class Scene:
         config = self.town.folder / "certbroker.toml"
         clock = self.town.clock
         assert isinstance(clock, SharedClock)
-        argv = ("--config", str(config), "renew", "--refresh-ari")
+        argv = ("--config", str(config), *self.command)
         return Job(argv, str(self.town.folder), self.town.environ, str(clock.path), seed=1000, **how)
 
     def go_on(self) -> None:
         """What cron does later in the day: at most two more runs, and all is well."""
         for _ in range(MORE_RUNS):
             self.town.later(hours=7)  # the CA may be asked again when to renew
-            self._leases_run_out()
+            self.leases_run_out()
             ran = self.town.run("renew", ends=None)
             if ran.code == 0 and self.committed:
                 return
         raise AssertionError(f"after {MORE_RUNS} more runs:\n{ran.all}\n{self.town.run('history').out}")
 
-    def _leases_run_out(self) -> None:
+    def leases_run_out(self) -> None:
         """Time passes for the database's clock too, which nobody can move: the dead run's lease has expired."""
         with closing(sqlite3.connect(self.town.folder / "state" / "store.db")) as store, store:
             store.execute("UPDATE lease SET expires = '2001-01-01 00:00:00.000000'")
