@@ -2,7 +2,7 @@
 
 A list of issuers is an order of preference. One that is away, that limits us, or that does not sign such a certificate by
 its own policy is passed over for a while and the next one is asked. A mistake that is ours (a proof that is not there, CAA,
-terms nobody agreed to) would only be made twice: then nobody steps in.
+terms nobody agreed to) would only be made twice: then nobody steps in. A limit has an end, and what can wait for it waits.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Final
 
 from certbroker.errors import CertbrokerError, ChallengeFailed, IssuanceError, IssuerUnavailable, RateLimited
-from certbroker.policy import unhurried
+from certbroker.policy import can_wait, unhurried
 
 OWN_POLICY: Final = frozenset({"rejectedIdentifier", "unsupportedIdentifier", "badCSR", "badPublicKey"})
 """RFC 8555 section 6.7: this CA does not sign such names or keys; another one may.
@@ -39,6 +39,8 @@ class Cause(StrEnum):
 
     AWAY = "away"
     LIMITED = "limits us"
+    PAUSED = "has paused us"
+    """A limit that waiting does not lift: a person does."""
     REFUSED = "refuses"
 
 
@@ -57,13 +59,13 @@ class PassedOver:
     def words(self) -> str:
         """For people: `letsencrypt is away since Thu 26 Nov 09:00 UTC, asked again from Thu 26 Nov 10:00 UTC`."""
         said = f"{self.issuer} is away" if self.cause is Cause.AWAY else f"{self.issuer} {self.cause.value}"
-        return f"{said} since {_minute(self.since)}, asked again from {_minute(self.until)}"
+        return f"{said} since {minute(self.since)}, asked again from {minute(self.until)}"
 
 
 def cause_of(error: CertbrokerError) -> Cause | None:
     """Why the next issuer may do better; None if the trouble would come along."""
     if isinstance(error, RateLimited):
-        return Cause.LIMITED
+        return Cause.PAUSED if error.link else Cause.LIMITED
     if isinstance(error, IssuerUnavailable):
         return Cause.AWAY
     if isinstance(error, IssuanceError) and not isinstance(error, ChallengeFailed):
@@ -112,8 +114,8 @@ def in_force(passed: Sequence[PassedOver], now: datetime) -> Mapping[str, Passed
     return {each.issuer: each for each in passed if each.until > now}
 
 
-def choose(issuers: Sequence[str], away: Mapping[str, PassedOver], begun: Sequence[str] = ()) -> str | None:
-    """The issuer to ask; None if all of them are passed over.
+def in_turn(issuers: Sequence[str], away: Mapping[str, PassedOver], begun: Sequence[str] = ()) -> Sequence[str]:
+    """The issuers that may be asked, who is asked first first; none if all of them are passed over.
 
     Args:
         issuers: in the order of preference.
@@ -122,7 +124,20 @@ def choose(issuers: Sequence[str], away: Mapping[str, PassedOver], begun: Sequen
     """
     free = [issuer for issuer in issuers if issuer not in away]
     going_on = [issuer for issuer in begun if issuer in free]
-    return next(iter([*going_on, *free]), None)
+    return list(dict.fromkeys([*going_on, *free]))
+
+
+def worth_waiting_for(
+    issuers: Sequence[str], away: Mapping[str, PassedOver], chosen: str, latest: datetime | None, every: timedelta
+) -> PassedOver | None:
+    """The issuer that the file prefers to `chosen`, that only limits us, and is free again in time; None if there is none.
+
+    Args:
+        latest, every: as `policy.can_wait` has them.
+    """
+    preferred = [away[issuer] for issuer in issuers[: issuers.index(chosen)] if issuer in away]
+    soon = [p for p in preferred if p.cause is Cause.LIMITED and can_wait(p.until, latest, every)]
+    return min(soon, key=lambda each: each.until, default=None)
 
 
 def stepped_in(issuers: Sequence[str], away: Mapping[str, PassedOver], chosen: str) -> str | None:
@@ -133,5 +148,6 @@ def stepped_in(issuers: Sequence[str], away: Mapping[str, PassedOver], chosen: s
     return f"{'; '.join(each.words() for each in before)}; {chosen} steps in"
 
 
-def _minute(moment: datetime) -> str:
+def minute(moment: datetime) -> str:
+    """`Thu 26 Nov 09:00 UTC`."""
     return f"{moment:%a} {moment.day} {moment:%b %H:%M} UTC"

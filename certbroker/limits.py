@@ -1,14 +1,12 @@
 """What a CA lets us have, and when: the buckets that it publishes, what our orders have taken out of them, and what it told us.
 
 Token buckets (Let's Encrypt, docs/rate-limits): full at first, an order takes one token, and one comes back every
-`period / size`. A renewal inside the window that the CA suggests takes none at all; one for the same names as before takes
-none of the account's and the domain's. Of the rest, a tenth is kept back for what cannot wait.
+`period / size`.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
@@ -16,7 +14,7 @@ from typing import Final
 
 from certbroker.names import base_name
 from certbroker.pacing import Rate
-from certbroker.steps import Exemption, Hold, Order
+from certbroker.steps import Exemption
 
 WEEK: Final = timedelta(days=7)
 LOOK_BACK: Final = WEEK
@@ -196,117 +194,3 @@ def address_of(name: str) -> IPv4Address | IPv6Address | None:
         return ip_address(name)
     except ValueError:
         return None
-
-
-def ration(orders: Sequence[Order], ledger: Ledger, now: datetime) -> list[Order | Hold]:
-    """Each order, or why it waits and until when; in the same sequence.
-
-    What cannot wait any longer may take the reserve, and is asked for even if we think that nothing is left: the CA has the last
-    word. What can wait is spread: each one held waits behind the one before.
-    """
-    books = _Books(ledger, ledger.published)
-    answers: dict[int, Order | Hold] = {}
-    for number in sorted(range(len(orders)), key=lambda n: (orders[n].latest is None, orders[n].latest or now)):
-        answers[number] = _one(orders[number], ledger, books, now)
-    return [answers[number] for number in range(len(orders))]
-
-
-def _one(order: Order, ledger: Ledger, books: _Books, now: datetime) -> Order | Hold:
-    urgent = order.latest is not None and order.latest <= now
-    bases = [base_name(name) for name in order.names]
-    told = [t for t in ledger.told if t.until > now and concerns(t.subject, bases)] if order.exempt != "window" else []
-    reasons = [(t.until, f"it said: {t.why}") for t in told]
-    dry = []
-    for level, what in books.levels(order):
-        again = level.again(now, 0 if urgent else level.bucket.reserve)
-        if again > now:
-            dry.append((level, again))
-            reasons.append((again, f"{level.bucket.size} {what} in {_period(level.bucket.period)}"))
-    if not reasons or urgent:
-        books.take(order, now)
-        return order
-    for level, again in dry:  # whoever waits for the same bucket waits behind this one
-        level.take(again)
-    until, why = max(reasons)
-    if order.latest is not None:
-        until = min(until, order.latest)
-    text = f"{order.why}; waits for the limits of {order.issuer}: {why}"
-    return Hold(order.certificate, None, text, until=until, key_type=order.key_type)
-
-
-class _Books:
-    """How full every bucket is, kept while orders are handed out."""
-
-    def __init__(self, ledger: Ledger, published: Published | None) -> None:
-        self._ledger = ledger
-        if published is None:
-            return
-        self.orders = Level(published.orders)
-        self.domains: defaultdict[str, Level] = defaultdict(lambda: Level(published.domain))
-        self._names: defaultdict[frozenset[str], Level] = defaultdict(lambda: Level(published.names))
-        self._failures: defaultdict[str, Level] = defaultdict(lambda: Level(published.failures))
-        for taken in sorted(ledger.taken, key=lambda taken: taken.at):
-            self._enter(taken)
-
-    def take(self, order: Order, at: datetime) -> None:
-        if self._ledger.published is not None:
-            self._enter(Taken(at, frozenset(order.names), order.exempt))
-
-    def _enter(self, taken: Taken) -> None:
-        for name in taken.unproven:
-            self._failures[base_name(name)].take(taken.at)
-        if taken.exempt == "window":
-            return
-        if taken.exempt is None:
-            self.orders.take(taken.at)
-        if taken.failed:
-            return  # the domain and the set of names count certificates, not orders
-        self._names[taken.names].take(taken.at)
-        if taken.exempt is None:
-            for domain in self._ledger.domains_of(taken.names):
-                self.domains[domain].take(taken.at)
-
-    def levels(self, order: Order) -> list[tuple[Level, str]]:
-        """The buckets that this order takes from, and what each counts."""
-        if self._ledger.published is None:
-            return []
-        bases = dict.fromkeys(base_name(name) for name in order.names)
-        found = [(self._failures[base], f"failed proofs of {base}") for base in bases if base in self._failures]
-        if order.exempt == "window":
-            return found
-        found.append((self._names[frozenset(order.names)], "certificates for the same names"))
-        if order.exempt is None:
-            found.append((self.orders, "orders"))
-            found += [
-                (self.domains[domain], f"certificates for {domain}") for domain in self._ledger.domains_of(order.names)
-            ]
-        return found
-
-
-def cost(orders: Collection[Order], ledger: Ledger, now: datetime) -> str | None:
-    """What is taken once `orders` are placed, in words; None for a CA whose limits we do not know.
-
-    `9 of 300 orders in 3 h, 1 of 50 per domain in a week`
-    """
-    p = ledger.published
-    if p is None:
-        return None
-    books = _Books(ledger, p)
-    for order in orders:
-        books.take(order, now)
-    used = p.orders.size - books.orders.free(now)
-    most = {domain: p.domain.size - level.free(now) for domain, level in books.domains.items()}
-    domain = max(most, key=lambda each: most[each], default="")
-    said = f"{used} of {p.orders.size} orders in {_period(p.orders.period)}"
-    said += f", {most.get(domain, 0)} of {p.domain.size} per domain in {_period(p.domain.period)}"
-    if domain:
-        said += f" ({domain}{', a guess' if domain in ledger.guessed else ''})"
-    free = sum(order.exempt == "window" for order in orders)
-    return f"{said}; {free} inside the window that it suggested, which count for nothing" if free else said
-
-
-def _period(period: timedelta) -> str:
-    if period == WEEK:
-        return "a week"
-    hours = period / timedelta(hours=1)
-    return f"{hours:g} h" if hours >= 1 else f"{period.total_seconds():g} s"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 
 from certbroker import failover, policy
@@ -36,15 +37,37 @@ def _order(facts: Facts, selection: Selection, key_type: KeyType) -> Step | None
         text = f"{why}; the last try failed: {known.error or 'see history'}"
         return Hold(c.name, None, text, until=known.try_again, failed=True, key_type=key_type)
     away = passed_over(facts, selection, key_type)
-    issuer = failover.choose(c.issuers, away, [order.issuer for order in known.open_orders if order.placed])
-    if issuer is None:
+    begun = [order.issuer for order in known.open_orders if order.placed]
+    turn = failover.in_turn(c.issuers, away, begun)
+    if not turn:
         text = f"{why}; no issuer is left: {'; '.join(each.words() for each in away.values())}"
         until = min(each.until for each in away.values())
         return Hold(c.name, None, text, until=until, failed=known.error is not None, key_type=key_type)
-    if known.finalized and not any(order.signing and order.issuer == issuer for order in known.open_orders):
+    first = turn[0]
+    if known.finalized and not any(order.signing and order.issuer == first for order in known.open_orders):
         again = known.finalized + policy.MINIMUM_BETWEEN_ORDERS
         if again > facts.now:
             return Hold(c.name, None, f"{why}; ordered only a moment ago", until=again, key_type=key_type)
+    latest = facts.now if selection.by_hand else policy.last_safe_moment(situation(facts, key_type))
+    free = failover.worth_waiting_for(c.issuers, away, first, latest, facts.every) if first not in begun else None
+    if free is not None:
+        text = f"{why}; waits for the limits of {free.issuer}: {free.why}"
+        return Hold(c.name, None, text, until=free.until, key_type=key_type, awaited=free.issuer)
+    found: Order | None = None
+    for issuer in reversed(turn):
+        found = replace(
+            _order_at(facts, issuer, key_type, why),
+            instead=failover.stepped_in(c.issuers, away, issuer),
+            latest=latest,
+            begun=issuer in begun,
+            otherwise=found,
+        )
+    return found
+
+
+def _order_at(facts: Facts, issuer: str, key_type: KeyType, why: str) -> Order:
+    c = facts.certificate
+    known = facts.variants.get(key_type, VariantFacts())
     have = known.wanted
     key_of, key_why = _key(known, c.key_policy)
     return Order(
@@ -54,11 +77,9 @@ def _order(facts: Facts, selection: Selection, key_type: KeyType) -> Step | None
         c.names,
         why,
         replaces=have if have and have.issuer == issuer and not have.revoked_at else None,
-        instead=failover.stepped_in(c.issuers, away, issuer),
         key_of=key_of,
         key_why=key_why,
         exempt=_exempt(known, issuer, c.names, facts.now),
-        latest=facts.now if selection.by_hand else policy.last_safe_moment(situation(facts, key_type)),
     )
 
 

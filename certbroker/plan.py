@@ -32,8 +32,8 @@ __all__ = [
     "VariantFacts",
     "Verify",
     "due_next",
-    "held_back",
     "plan",
+    "rationed",
     "situation",
     "version_for",
 ]
@@ -52,13 +52,13 @@ def plan(facts: Facts, selection: Selection) -> Plan:
     return Plan(facts.certificate, (*ordering, *pushing), _remarks(facts), _next_look(facts))
 
 
-def held_back(made: Plan, holds: Mapping[KeyType, Hold]) -> Plan:
-    """The same plan where the orders of these key types wait; what would push their versions waits with them."""
+def rationed(made: Plan, decided: Mapping[KeyType, Order | Hold]) -> Plan:
+    """The same plan with these in the place of its orders; what would push the version of one that waits waits with it."""
     steps: list[Step] = []
     for step in made.steps:
-        if isinstance(step, Order) and step.key_type in holds:
-            steps.append(holds[step.key_type])
-        elif not (isinstance(step, Push) and step.version is None and step.key_type in holds):
+        if isinstance(step, Order):
+            steps.append(decided.get(step.key_type, step))
+        elif not (isinstance(step, Push) and step.version is None and isinstance(decided.get(step.key_type), Hold)):
             steps.append(step)
     return replace(made, steps=tuple(steps))
 

@@ -129,6 +129,11 @@ def last_safe_moment(s: Situation) -> datetime | None:
     return s.now if s.have.revoked_at else s.have.lifetime.at(LATEST)
 
 
+def can_wait(until: datetime, latest: datetime | None, every: timedelta) -> bool:
+    """Whether what may be put off until `latest` may wait for `until`, with two runs to spare; never where nothing is served."""
+    return latest is not None and until + 2 * every <= latest
+
+
 def time_to_ask(window: Window | None, finalized: datetime | None, now: datetime) -> bool:
     """Whether the CA is asked when to renew: when it said so, and of a version that is hours old and was never asked about."""
     if window is not None:

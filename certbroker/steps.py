@@ -31,6 +31,10 @@ class Order:
     exempt: Exemption | None = None
     latest: datetime | None = None
     """It can wait until then; None: as long as it must."""
+    begun: bool = False
+    """The CA has it already: to go on with it takes nothing of its limits."""
+    otherwise: Order | None = None
+    """The same at the issuer that the file names next, for where this one has no room in time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +80,13 @@ class Hold:
     """A person rolled it back, and a person lifts that."""
     key_type: KeyType | None = None
     """Which order is held, if it is one."""
+    awaited: str | None = None
+    """The issuer whose limits it waits for, if it is that: nothing failed, and nobody has to act."""
+
+    @property
+    def put_off(self) -> bool:
+        """An order that nothing is wrong with, for which it is too early."""
+        return self.target is None and self.until is not None and not self.failed
 
 
 Step = Order | Push | Verify | Restore | Hold

@@ -34,6 +34,7 @@ def refused(code: str) -> IssuanceError:
     [
         (IssuerUnavailable("503"), Cause.AWAY),
         (RateLimited("429", retry_after=60), Cause.LIMITED),
+        (RateLimited("429", retry_after=60, link="https://ca.example/unpause"), Cause.PAUSED),
         *[
             (refused(code), Cause.REFUSED)
             for code in ("rejectedIdentifier", "unsupportedIdentifier", "badCSR", "badPublicKey")
@@ -76,7 +77,32 @@ def test_the_first_that_is_not_passed_over_is_asked_and_what_is_begun_goes_on(
     away: tuple[str, ...], begun: tuple[str, ...], chosen: str | None
 ) -> None:
     out = {issuer: passed(issuer) for issuer in away}
-    assert failover.choose(("first", "second"), out, begun) == chosen
+    assert next(iter(failover.in_turn(("first", "second"), out, begun)), None) == chosen
+
+
+@pytest.mark.parametrize(
+    ("causes", "hours", "latest", "awaited"),
+    [
+        ({"first": Cause.LIMITED}, 1, 4, "first"),
+        ({"first": Cause.LIMITED}, 1, 3, "first"),
+        ({"first": Cause.LIMITED}, 1, 2, None),
+        ({"first": Cause.LIMITED}, 1, None, None),
+        ({"first": Cause.AWAY}, 1, 90, None),
+        ({"first": Cause.REFUSED}, 1, 90, None),
+        ({"first": Cause.PAUSED}, 1, 90, None),
+        ({"first": Cause.AWAY, "second": Cause.LIMITED}, 1, 90, "second"),
+        ({}, 1, 90, None),
+    ],
+)
+def test_a_limit_is_waited_for_where_two_runs_are_left_after_it(
+    causes: dict[str, Cause], hours: float, latest: float | None, awaited: str | None
+) -> None:
+    away = {name: PassedOver(name, cause, START, START + hours * HOUR, "429") for name, cause in causes.items()}
+    until = None if latest is None else START + latest * HOUR
+    issuers = ("first", "second", "third")
+    chosen = next(issuer for issuer in issuers if issuer not in away)
+    found = failover.worth_waiting_for(issuers, away, chosen, until, HOUR)
+    assert (found.issuer if found else None) == awaited
 
 
 def test_it_is_in_force_until_its_moment_and_not_at_it() -> None:

@@ -8,7 +8,7 @@ from certbroker.broker.desk import Desk
 from certbroker.challenges import Means
 from certbroker.errors import IssuanceError, NothingDone, ProviderError, RecordWanted
 from certbroker.model import Certificate
-from certbroker.plan import Hold, Plan, held_back
+from certbroker.plan import Hold, Plan, rationed
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ def foresee(desk: Desk, made: Plan) -> Plan:
                 key_type=order.key_type,
             )
     remarks = [remark for seen in found.values() for remark in seen.remarks]
-    return replace(held_back(made, holds), remarks=(*made.remarks, *remarks))
+    return replace(rationed(made, holds), remarks=(*made.remarks, *remarks))
 
 
 def look_ahead(desk: Desk, certificate: Certificate, issuer: str) -> Foreseen:

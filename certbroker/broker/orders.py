@@ -15,7 +15,7 @@ from certbroker.failover import Cause
 from certbroker.issuer import OrderRequest
 from certbroker.limits import Told
 from certbroker.model import Certificate, KeyType, Version
-from certbroker.plan import Order, Plan
+from certbroker.plan import Hold, Order, Plan
 from certbroker.store import Lease
 
 Tried = frozenset[tuple[KeyType, str]]
@@ -115,11 +115,21 @@ class Orders:
         again = self._replan(certificate, frozenset(self._tried[order.certificate]))
         following = next((o for o in again.orders if o.key_type is order.key_type), None)
         if following is None:
+            waits = next((hold for hold in again.holds if hold.key_type is order.key_type and hold.awaited), None)
+            if waits is not None:
+                self._put_off(order, waits)
+                return None
             held = [hold.until for hold in again.holds if hold.key_type is order.key_type and hold.until]
             self._failed(order, error, min(held) if held else self._backed_off(order, error))
             return None
         self._done[order.certificate].stepped_in.append(f"{error.what}; {following.issuer} steps in")
         return following
+
+    def _put_off(self, order: Order, hold: Hold) -> None:
+        """Nothing failed: the issuer is to be had again while there is time."""
+        self._done[order.certificate].holds.append(hold)
+        if self._desk.store.variant(order.certificate, order.key_type).error is not None:
+            self._desk.store.order_cleared(order.certificate, order.key_type)
 
     def _better_ones_free(self, order: Order) -> list[datetime]:
         """When issuers that it prefers, and that are passed over, can be asked: a mistake at this one is not waited for there."""

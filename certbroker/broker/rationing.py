@@ -7,39 +7,42 @@ from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-from certbroker import limits
+from certbroker import headroom, limits
 from certbroker.broker.desk import Desk
 from certbroker.errors import ProviderError
 from certbroker.limits import Ledger
 from certbroker.model import KeyType
 from certbroker.names import base_name
-from certbroker.plan import Hold, Order, Plan, held_back
+from certbroker.plan import Hold, Order, Plan, rationed
 
 TOGETHER: Final = 8
 """DNS questions at once."""
 
 
 def ration(desk: Desk, plans: Sequence[Plan], *, offline: bool = False) -> tuple[list[Plan], dict[str, str]]:
-    """The plans, where what has to wait for a CA's limits is held; and by issuer, what is taken of them, in words.
+    """The plans, where what has to wait for a CA's limits is held, or asked of the next issuer of its list; and by issuer, what
+    is taken of its limits, in words.
 
     `offline`: DNS is not asked which domain a name belongs to.
     """
-    wanted: defaultdict[str, list[Order]] = defaultdict(list)
-    for order in (order for made in plans for order in made.orders):
-        wanted[order.issuer].append(order)
-    held: defaultdict[str, dict[KeyType, Hold]] = defaultdict(dict)
-    words = {}
     now = desk.world.clock.now()
-    for issuer, orders in wanted.items():
-        ledger = _ledger(desk, issuer, orders, offline=offline)
-        answers = limits.ration(orders, ledger, now)
-        for order, answer in zip(orders, answers, strict=True):
-            if isinstance(answer, Hold):
-                held[order.certificate][order.key_type] = answer
-        said = limits.cost([answer for answer in answers if isinstance(answer, Order)], ledger, now)
-        if said is not None:
-            words[issuer] = said
-    return [held_back(made, held[made.certificate.name]) for made in plans], words
+    known: dict[str, Ledger] = {}
+
+    def ledger_of(issuer: str, orders: Sequence[Order]) -> Ledger:
+        known[issuer] = _ledger(desk, issuer, orders, offline=offline)
+        return known[issuer]
+
+    orders = [order for made in plans for order in made.orders]
+    answers = headroom.spread(orders, ledger_of, now, desk.config.every)
+    placed: defaultdict[str, list[Order]] = defaultdict(list)
+    decided: defaultdict[str, dict[KeyType, Order | Hold]] = defaultdict(dict)
+    for order, answer in zip(orders, answers, strict=True):
+        decided[order.certificate][order.key_type] = answer
+        if isinstance(answer, Order):
+            placed[answer.issuer].append(answer)
+    costs = {issuer: headroom.cost(placed[issuer], ledger, now) for issuer, ledger in known.items()}
+    words = {issuer: said for issuer, said in costs.items() if said is not None}
+    return [rationed(made, decided[made.certificate.name]) for made in plans], words
 
 
 def _ledger(desk: Desk, issuer: str, orders: Sequence[Order], *, offline: bool) -> Ledger:

@@ -26,8 +26,8 @@ from certbroker.broker.rationing import ration
 from certbroker.broker.running import bug
 from certbroker.errors import LeaseHeld, StoreError, VaultError
 from certbroker.model import Assignment, Certificate, Version
-from certbroker.plan import Facts, Plan, Push, Restore, Selection, Verify, due_next, plan
-from certbroker.store import DueRow, Lease
+from certbroker.plan import Facts, Hold, Plan, Push, Restore, Selection, Verify, due_next, plan
+from certbroker.store import DueRow, Lease, Variant
 
 LEASE_SECONDS: Final = 120.0
 WORKERS: Final = 8
@@ -172,7 +172,9 @@ class Reconciler:
         held = list(first.holds)
         if first.orders:  # what was held for the version to come may go ahead with the one that came
             held = [hold for hold in first.holds if hold.target is None] + list(second.holds)
-        done.holds = list(dict.fromkeys(held))
+        done.holds = list(dict.fromkeys([*done.holds, *held]))
+        if self._selection.order:
+            self._remember_put_off(first.certificate, done.holds)
         saga = self._desk.saga
         for hold in done.holds:
             if hold.target is None or hold.until is not None:
@@ -197,6 +199,18 @@ class Reconciler:
                 self._desk.store.order_failed(
                     first.certificate.name, key_type, error=hold.why, hint=hold.hint, try_again=now
                 )
+
+    def _remember_put_off(self, certificate: Certificate, holds: Sequence[Hold]) -> None:
+        """Which orders are due and wait for their time."""
+        store = self._desk.store
+        known = store.variants(certificate.name)
+        for key_type in certificate.keys:
+            mine = (hold for hold in holds if hold.put_off and hold.key_type is key_type)
+            hold = next(mine, None)
+            found = (hold.until, hold.why) if hold else (None, None)
+            before = known.get(key_type, Variant(certificate.name, key_type))
+            if found != (before.held_until, before.held_why):
+                store.order_held(certificate.name, key_type, *found)
 
     # ---- push --------------------------------------------------------------------------------------------------------
 

@@ -113,7 +113,7 @@ def _other_chains(desk: Desk, done: Done) -> list[str]:
 
 def _put_off(done: Done) -> list[tuple[str, datetime]]:
     """Orders that nothing is wrong with, for which it is too early."""
-    return [(h.why, h.until) for h in done.holds if h.target is None and h.until is not None and not h.failed]
+    return [(h.why, h.until) for h in done.holds if h.put_off and h.until is not None]
 
 
 def _troubles(desk: Desk, done: Sequence[Done], drifts: Sequence[Difference]) -> tuple[Trouble, ...]:

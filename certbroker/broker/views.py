@@ -100,6 +100,9 @@ def _row(store: Store, config: Config, certificate: Certificate, now: datetime) 
             again = f", next try {minute(known.try_again)}" if known.try_again else ""
             hint = f"; {known.hint}" if known.hint else ""
             notes.append(f"cannot be ordered: {known.error}{again}{hint}")
+        if known and (held := _held(known, now)):
+            states.append(State.WARN)
+            notes.append(held)
         passed = failover.in_force(store.passed(certificate.name, key), now)
         notes += [each.words() for each in passed.values() if each.issuer in certificate.issuers]
     notes += map(policy.left_out, left_out(variants, certificate.keys))
@@ -119,6 +122,14 @@ def _row(store: Store, config: Config, certificate: Certificate, now: datetime) 
             notes.append(f"{version.label} is revoked since {minute(version.revoked_at)}; the next renew replaces it")
     label = "/".join(dict.fromkeys(version.label for version in wanted))
     return Row(certificate.name, worst(states), label, until, renews, cells, "; ".join(notes))
+
+
+def _held(known: Variant, now: datetime) -> str | None:
+    """That it is due and put off, until when, why, and what orders it all the same."""
+    if known.held_until is None or known.held_until <= now:
+        return None
+    at_once = f"at once all the same: certbroker issue {known.certificate}"
+    return f"not ordered before {minute(known.held_until)}: {known.held_why}; {at_once}"
 
 
 def renewal_of(store: Store, config: Config, certificate: Certificate, version: Version, now: datetime) -> datetime:
@@ -260,6 +271,8 @@ def _explain_certificate(store: Store, config: Config, certificate: Certificate,
                 lines.append(f"    the CA explains: {s.window.explanation_url}")
         passed = failover.in_force(store.passed(certificate.name, key), now)
         lines += [f"    {each.words()}: {each.why}" for each in passed.values() if each.issuer in certificate.issuers]
+        if known and (held := _held(known, now)):
+            lines.append(f"    {held}")
         if known and known.error:
             lines.append(
                 f"    the last order failed: {known.error}"

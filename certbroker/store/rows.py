@@ -71,6 +71,9 @@ class Variant:
     finalized: datetime | None = None
     error: str | None = None
     hint: str | None = None
+    held_until: datetime | None = None
+    """It is due and nothing failed, but it is not ordered before this moment."""
+    held_why: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -114,10 +114,13 @@ variant = Table(
     Column("finalized", Moment),
     Column("error", Words),
     Column("hint", Words),
+    Column("held_until", Moment),
+    Column("held_why", Words),
     Index("variant_failing", "failing_since"),
     Index("variant_wanted", "wanted"),
 )
-"""What is ordered and renewed as one. `finalized` is the last time a CA was asked to sign, whatever came of it."""
+"""What is ordered and renewed as one. `finalized` is the last time a CA was asked to sign, whatever came of it. `held_until`: it is due,
+nothing failed, and it is ordered no sooner."""
 
 version = Table(
     "version",

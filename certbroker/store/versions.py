@@ -88,6 +88,10 @@ class Versions(Boxes, Tally):
             failing_since=func.coalesce(_variant.c.failing_since, self.now()),
         )
 
+    def order_held(self, certificate: str, key_type: KeyType, until: datetime | None, why: str | None) -> None:
+        """It is not ordered before `until`, though it is due; None: nothing holds it back."""
+        self._change(certificate, key_type, (), held_until=until, held_why=why)
+
     def order_cleared(self, certificate: str, key_type: KeyType, events: Sequence[Event] = ()) -> None:
         """It does not fail any more."""
         self._change(certificate, key_type, events, **_CLEAR)
@@ -209,6 +213,8 @@ _CLEAR: Final[Mapping[str, Any]] = {
     "try_again": None,
     "error": None,
     "hint": None,
+    "held_until": None,
+    "held_why": None,
 }
 
 
@@ -275,4 +281,6 @@ def _as_variant(row: Row[Any]) -> Variant:
         finalized=row.finalized,
         error=row.error,
         hint=row.hint,
+        held_until=row.held_until,
+        held_why=row.held_why,
     )

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from certbroker.model import KeyType
+from certbroker.store import NewOrderRow
 from certbroker.testkit.simulator import Fault, Request, Response
 from tests.scenarios.town import Town, town
 
@@ -126,3 +128,110 @@ def test_a_503_that_asks_for_patience_is_no_busy_loop(place: Town) -> None:
     place.run("renew")
     assert new_orders(place.ca.requests) == 4
     assert len(place.ca.issued) == 1
+
+
+# ---- with a second issuer ------------------------------------------------------------------------------------------------
+
+
+def one(place: Town, *, issuers: str = '["sandbox", "second"]') -> None:
+    """One certificate, at CAs of which the first publishes what Let's Encrypt does."""
+    place.configure(certificates=place.certificate("c", names=("c.example.com",), targets=("folder",), issuer=issuers))
+    place.edit('roots = "roots.pem"', 'roots = "roots.pem"\nlimits = "letsencrypt"')
+
+
+def spend(place: Town, count: int) -> None:
+    """So many orders of the domain, placed now at the first CA by somebody else with our store."""
+    place.run("account", "make", "sandbox")
+    with place.store() as store:
+        [directory] = [account.directory for account in store.accounts()]
+        for number in range(count):
+            draft = NewOrderRow(
+                certificate=f"other{number}",
+                key_type=KeyType.P256,
+                issuer="sandbox",
+                directory=directory,
+                account_uri="http://ca.test/acct/1",
+                names=(f"other{number}.example.com",),
+                profile=None,
+                replaces=None,
+                rehearsal=False,
+                why="never issued",
+            )
+            row = store.start_order(draft)
+            store.update_order(row.id, uri=f"http://ca.test/order/{number}", state="done")
+
+
+def issued_by(place: Town) -> list[str]:
+    with place.store() as store:
+        return [version.issuer for version in reversed(store.versions("c"))]
+
+
+def test_what_is_not_served_yet_is_ordered_at_the_second_where_the_first_has_no_room(place: Town) -> None:
+    one(place)
+    spend(place, 45)
+    told = (
+        "sandbox has no room before Mon 23 Nov 12:21 UTC (50 certificates for example.com in a week); second steps in"
+    )
+    assert told in place.run("plan").out
+    place.run("renew")
+    assert issued_by(place) == ["second"]
+    assert new_orders(place.ca.requests) == 0
+    assert "second steps in" in place.run("history").out
+
+
+def test_a_renewal_that_can_wait_waits_for_the_first_and_status_says_so(place: Town) -> None:
+    one(place)
+    place.run("renew")
+    place.later(days=61)
+    place.ca.bad.rate_limited, place.ca.bad.rate_limit_seconds = 1, 5 * 3600
+    ran = place.run("renew")
+    assert "1 too early to order" in ran.out
+    assert place.ca2.orders == []
+    status = place.run("status").out
+    assert "not ordered before Sat 23 Jan 14:00 UTC" in status
+    assert "too many new orders recently" in status
+    assert "certbroker issue c" in status
+    assert "certbroker issue c" in place.run("explain", "c").out
+    place.later(hours=4)
+    asked = len(place.ca.requests)
+    place.run("renew")
+    assert len(place.ca.requests) == asked
+    assert "hold" in place.run("plan", "--offline").out
+    place.later(hours=1)
+    place.run("renew")
+    assert issued_by(place) == ["sandbox", "sandbox"]
+    assert "not ordered before" not in place.run("status").out
+
+
+def test_a_renewal_that_cannot_wait_so_long_goes_to_the_second(place: Town) -> None:
+    one(place)
+    place.ca.set_lifetime("classic", timedelta(hours=12))
+    place.run("renew")
+    place.later(hours=8, minutes=1)
+    place.ca.bad.rate_limited, place.ca.bad.rate_limit_seconds = 1, 5 * 3600
+    place.run("renew")
+    assert issued_by(place) == ["sandbox", "second"]
+
+
+def test_who_asks_by_hand_does_not_wait(place: Town) -> None:
+    one(place)
+    place.run("renew")
+    place.later(days=61)
+    place.ca.bad.rate_limited, place.ca.bad.rate_limit_seconds = 1, 5 * 3600
+    place.run("renew")
+    place.run("issue", "c", "-m", "now")
+    assert issued_by(place) == ["sandbox", "second"]
+    assert "not ordered before" not in place.run("status").out
+
+
+def test_a_hold_of_our_own_ledger_is_shown_too(place: Town) -> None:
+    one(place, issuers='"sandbox"')
+    spend(place, 45)
+    place.run("renew")
+    status = place.run("status").out
+    assert (
+        "not ordered before Mon 23 Nov 12:21 UTC: never issued; waits for the limits of sandbox: 50 certificates"
+        in status
+    )
+    place.run("issue", "c", "-m", "it cannot wait")
+    assert "not ordered before" not in place.run("status").out

@@ -319,6 +319,8 @@ def upgrade() -> None:
         sa.Column("finalized", sa.DateTime(), nullable=True),
         sa.Column("error", sa.Text(), nullable=True),
         sa.Column("hint", sa.Text(), nullable=True),
+        sa.Column("held_until", sa.DateTime(), nullable=True),
+        sa.Column("held_why", sa.Text(), nullable=True),
         sa.ForeignKeyConstraint(
             ["wanted"],
             ["version.id"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from certbroker import limits
+from certbroker import headroom
 from certbroker.limits import LETSENCRYPT, Bucket, Ledger, Level, Taken, Told
 from certbroker.model import KeyType
 from certbroker.steps import Exemption, Hold, Order
@@ -47,7 +48,7 @@ def taken(number: int, at: datetime = START, **changes: object) -> Taken:
 
 
 def held(orders: list[Order], known: Ledger, now: datetime = START) -> dict[str, Hold]:
-    return {hold.certificate: hold for hold in limits.ration(orders, known, now) if isinstance(hold, Hold)}
+    return {hold.certificate: hold for hold in headroom.ration(orders, known, now) if isinstance(hold, Hold)}
 
 
 # ---- one bucket --------------------------------------------------------------------------------------------------------
@@ -116,7 +117,7 @@ def test_whatever_was_ordered_nothing_waits_too_long_and_the_reserve_stays(
 ) -> None:
     orders = [order(n, latest=None if each is None else START + each * HOUR) for n, each in enumerate(latest)]
     known = ledger(*[taken(100 + n, START - each * HOUR) for n, each in enumerate(hours)], orders=SMALL)
-    answers = limits.ration(orders, known, START)
+    answers = headroom.ration(orders, known, START)
     patient = [a for a in answers if isinstance(a, Order) and (a.latest is None or a.latest > START)]
     urgent = [a for a in answers if isinstance(a, Order) and a not in patient]
     assert len(answers) == len(orders)
@@ -175,7 +176,114 @@ def test_failed_orders_count_for_the_account_and_failed_proofs_for_their_name() 
     failed = [taken(1, failed=True, unproven=(name,)) for _ in range(5)]
     assert f"5 failed proofs of {name} in 1 h" in held([order(1)], ledger(*failed))["c1"].why
     assert held([order(2)], ledger(*failed)) == {}
-    assert limits.cost([], ledger(*failed), START) == "5 of 300 orders in 3 h, 0 of 50 per domain in a week"
+    assert headroom.cost([], ledger(*failed), START) == "5 of 300 orders in 3 h, 0 of 50 per domain in a week"
+
+
+# ---- where it may order --------------------------------------------------------------------------------------------------
+
+EVERY = HOUR
+
+
+def chain(number: int, *issuers: str, latest: datetime | None = None) -> Order:
+    """An order to the first of them, or else to the next."""
+    first, *others = issuers
+    rest = chain(number, *others, latest=latest) if others else None
+    return replace(order(number, latest=latest), issuer=first, otherwise=rest)
+
+
+def spread(orders: list[Order], **ledgers: Ledger) -> list[Order | Hold]:
+    def ledger_of(issuer: str, _: Sequence[Order]) -> Ledger:
+        return replace(ledgers.get(issuer, Ledger(issuer)), issuer=issuer)
+
+    return headroom.spread(orders, ledger_of, START, EVERY)
+
+
+def places(answers: list[Order | Hold]) -> list[str]:
+    return [answer.issuer if isinstance(answer, Order) else f"waits for {answer.awaited}" for answer in answers]
+
+
+def full(tokens_back_in: int = 1) -> Ledger:
+    """No room for what can wait, for so many hours."""
+    return ledger(*[taken(100 + n) for n in range(8 + tokens_back_in)], orders=SMALL)
+
+
+@pytest.mark.parametrize(
+    ("hours", "place"),
+    [(None, "second"), (-1, "first"), (0, "first"), (2.5, "second"), (3, "waits for first"), (900, "waits for first")],
+)
+def test_what_cannot_wait_for_the_first_goes_to_the_second(hours: float | None, place: str) -> None:
+    """One comes back in an hour, and two runs are to spare after that. What is late is asked of the first, as ever."""
+    latest = None if hours is None else START + hours * HOUR
+    assert places(spread([chain(1, "first", "second", latest=latest)], first=full())) == [place]
+
+
+def test_who_steps_in_is_told_with_the_limit_and_its_end() -> None:
+    [answer] = spread([chain(1, "first", "second")], first=full())
+    assert isinstance(answer, Order)
+    assert answer.instead == ("first has no room before Mon 23 Nov 10:00 UTC (10 orders in 10 h); second steps in")
+    assert answer.otherwise is None
+
+
+def test_as_many_as_fit_stay_at_the_first_and_each_is_asked_once() -> None:
+    answers = spread(
+        [chain(n, "first", "second", "third") for n in range(23)],
+        first=ledger(orders=SMALL),
+        second=ledger(orders=SMALL),
+    )
+    assert places(answers) == ["first"] * 9 + ["second"] * 9 + ["third"] * 5
+
+
+def test_where_nobody_has_room_it_waits_for_the_first_that_has() -> None:
+    never = chain(1, "first", "second", "third")
+    assert places(spread([never], first=full(3), second=full(1), third=full(2))) == ["waits for second"]
+    assert places(spread([never], first=full(1), second=full(3), third=full(2))) == ["waits for first"]
+
+
+def test_a_name_whose_proofs_fail_is_not_taken_elsewhere() -> None:
+    wanted = chain(1, "first", "second")
+    failed = [taken(1, failed=True, unproven=wanted.names) for _ in range(5)]
+    assert places(spread([wanted], first=ledger(*failed))) == ["waits for first"]
+
+
+def test_without_a_second_it_waits() -> None:
+    assert places(spread([order(1)], le=full())) == ["waits for le"]
+
+
+def test_what_the_ca_has_already_takes_nothing_and_does_not_wait() -> None:
+    begun = replace(order(1), begun=True)
+    answers = spread([begun, order(2)], le=ledger(*[taken(100 + n) for n in range(8)], orders=SMALL))
+    assert places(answers) == ["le", "le"]
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([("a",), ("a", "b"), ("b", "a"), ("a", "b", "c")]), st.none() | st.integers(-3, 40))
+    ),
+    st.integers(0, 12),
+    st.integers(0, 12),
+)
+def test_nobody_with_a_free_issuer_waits_too_long_and_no_reserve_is_touched(
+    wanted: list[tuple[tuple[str, ...], int | None]], at_a: int, at_b: int
+) -> None:
+    orders = [
+        chain(n, *issuers, latest=None if hours is None else START + hours * HOUR)
+        for n, (issuers, hours) in enumerate(wanted)
+    ]
+    spent = {"a": at_a, "b": at_b}
+    known = {name: ledger(*[taken(100 + n) for n in range(count)], orders=SMALL) for name, count in spent.items()}
+    answers = spread(orders, **known)
+    for asked, answer, (issuers, hours) in zip(orders, answers, wanted, strict=True):
+        assert answer.certificate == asked.certificate
+        if isinstance(answer, Order):
+            assert answer.issuer in issuers
+        else:
+            assert answer.awaited in issuers
+            assert "c" not in issuers or (answer.until and hours and answer.until + 2 * EVERY <= START + hours * HOUR)
+    for name, count in spent.items():
+        here = [a for a in answers if isinstance(a, Order) and a.issuer == name]
+        patient = [a for a in here if a.latest is None or a.latest > START]
+        if patient:
+            assert count + len(here) <= SMALL.size - SMALL.reserve
 
 
 def test_what_the_ca_told_holds_until_its_moment_for_those_it_concerns() -> None:
@@ -190,9 +298,11 @@ def test_what_the_ca_told_holds_until_its_moment_for_those_it_concerns() -> None
 
 def test_the_cost_is_told_with_the_headroom_and_a_guess_as_a_guess() -> None:
     orders = [order(n) for n in range(9)]
-    assert limits.cost(orders, ledger(), START) == ("9 of 300 orders in 3 h, 1 of 50 per domain in a week (d0.example)")
+    assert headroom.cost(orders, ledger(), START) == (
+        "9 of 300 orders in 3 h, 1 of 50 per domain in a week (d0.example)"
+    )
     guessed = Ledger("le", LETSENCRYPT, guessed=frozenset({"co.uk"}))
-    words = limits.cost([replace(order(), names=("shop.co.uk", "www.shop.co.uk"))], guessed, START)
+    words = headroom.cost([replace(order(), names=("shop.co.uk", "www.shop.co.uk"))], guessed, START)
     assert words == "1 of 300 orders in 3 h, 1 of 50 per domain in a week (co.uk, a guess)"
-    assert limits.cost(orders, replace(ledger(), published=None), START) is None
-    assert "; 1 inside the window" in str(limits.cost([order(exempt="window")], ledger(), START))
+    assert headroom.cost(orders, replace(ledger(), published=None), START) is None
+    assert "; 1 inside the window" in str(headroom.cost([order(exempt="window")], ledger(), START))
