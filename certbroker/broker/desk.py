@@ -37,7 +37,9 @@ class Desk:
     store: Store
     emit: Emit
     patience: float = 30.0
+    """Seconds that slow edges are looked at."""
     deadline: float = field(init=False)
+    """`world.clock.monotonic()` seconds after which nothing new is begun outside, and nothing is waited for."""
 
     def __post_init__(self) -> None:
         self.deadline = self.world.clock.monotonic() + RUN_SECONDS
@@ -50,6 +52,12 @@ class Desk:
         self._challenges: Challenges | None = None
         self.told: list[Trouble] = []
         """What stands in the way of the file itself, for the end of the run."""
+
+    def stay(self, seconds: float | None) -> None:
+        """The owner wants slow edges to be looked at for so long; None: as usual. Before anything is opened."""
+        if seconds is not None:
+            self.patience = seconds
+            self.deadline = max(self.deadline, self.world.clock.monotonic() + seconds)
 
     def resolve(self, ref: SecretRef) -> Secret:
         """At first use, once a run. Raises UsageError."""
@@ -192,6 +200,7 @@ class Desk:
             connect_to=self.config.network.connect_to,
             open_key=self.open_key,
             challenges=self.challenges,
+            deadline=self.deadline,
             patience=self.patience,
         )
 

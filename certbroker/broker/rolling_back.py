@@ -40,6 +40,7 @@ def rollback(
     Raises:
         UsageError: there is no such target or version, or it cannot be served any more. LeaseHeld: a run is under way.
     """
+    desk.stay(wait)
     certificate = desk.certificate(name)
     chosen = _targets(certificate, targets)
     facts = gather(desk, certificate, {}, look=False)
@@ -48,8 +49,6 @@ def rollback(
     desk.check_vault()
     with running(desk, "rollback", why) as run:
         take_in(desk, [name])
-        if wait is not None:
-            desk.patience = wait
         with desk.store.lease(
             f"certificate/{name}", f"{desk.world.host}, run {run.id}", seconds=LEASE_SECONDS
         ) as lease:

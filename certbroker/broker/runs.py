@@ -46,10 +46,11 @@ def renew(
         if yes and not names:
             chosen += [c for c in _waiting_certificates(desk) if c not in chosen]
         done = reconcile(desk, chosen, selection, refresh_windows=refresh_windows)
+        left = _left(chosen, done)
         seen = observe_due(desk, names)
         done += [*seen.bugs, *reconcile(desk, seen.heal, selection, looked=seen.looked)]
         notes = list(seen.lines) if names else [*due_checks(desk), *seen.lines, *_housekeeping(desk)]
-        return tell(run, done, notes)
+        return tell(run, done, [*left, *notes])
 
 
 def issue(
@@ -63,12 +64,11 @@ def issue(
 ) -> Report:
     """Order now, by hand, and push. `staging`: rehearse with a test CA; that version is never wanted and never pushed."""
     with running(desk, "issue", reason) as run:
+        desk.stay(wait)
         take_in(desk, [name])
         certificate = desk.certificate(name)
         if staging:
             return _rehearse(run, certificate)
-        if wait is not None:
-            desk.patience = wait
         why = "asked for by hand" + (f": {reason}" if reason else "")
         done = reconcile(desk, [certificate], Selection(by_hand=why, ignore_backoff=True, yes=yes))
         return tell(run, done, ask_failing(desk))
@@ -88,16 +88,16 @@ def push(
         if target not in desk.config.targets:
             raise UsageError(f"no target is called {target}", hint=nearest(target, desk.config.targets))
     with running(desk, "push", reason) as run:
+        desk.stay(wait)
         take_in(desk, names)
-        if wait is not None:
-            desk.patience = wait
         chosen = [desk.certificate(name) for name in names] or [
             c for c in desk.config.certificates.values() if not targets or any(c.names_on(t) for t in targets)
         ]
         selection = Selection(order=False, targets=frozenset(targets) or None, ignore_backoff=True, yes=yes, heal=True)
         looked: Looked = {}
         observe(desk, chosen, looked, targets=targets or None, standing=True)
-        return tell(run, reconcile(desk, chosen, selection, looked=looked), ask_failing(desk))
+        done = reconcile(desk, chosen, selection, looked=looked)
+        return tell(run, done, [*_left(chosen, done), *ask_failing(desk)])
 
 
 def _due_certificates(desk: Desk) -> list[Certificate]:
@@ -120,16 +120,28 @@ def reconcile(
     refresh_windows: bool = False,
     looked: Looked | None = None,
 ) -> list[Done]:
-    """The one path, for these certificates. `looked`: what platforms said in this run already, just now."""
+    """The one path, for these certificates, as long as there is time: what is left is due still when the next run comes.
+
+    `looked`: what platforms said in this run already, just now.
+    """
     if not chosen:
         return []
     from certbroker.broker.reconcile import Reconciler  # with all that ordering and pushing needs
 
     done: list[Done] = []
     for start in range(0, len(chosen), BATCH):
+        if start and desk.world.clock.monotonic() >= desk.deadline:
+            break
         reconciler = Reconciler(desk, selection, refresh_windows=refresh_windows, looked=looked)
         done += reconciler.run(chosen[start : start + BATCH])
     return done
+
+
+def _left(chosen: Sequence[Certificate], done: Sequence[Done]) -> list[Line]:
+    """That the time of the run was over first."""
+    number = len(chosen) - len(done)
+    what = "1 certificate is" if number == 1 else f"{number} certificates are"
+    return [Line(State.WARN, "time", f"{what} left to the next run")] if number else []
 
 
 def _rehearse(run: Run, certificate: Certificate) -> Report:

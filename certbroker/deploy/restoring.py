@@ -38,6 +38,8 @@ class Restoring:
     bundle: Callable[[Target, Assignment, Version], Bundle]
     patience: float
     """Seconds this run looks whether it is back."""
+    deadline: float
+    """As of the saga."""
 
     def put_back(self, target: Target, worse: Rows, version: Version, lease: Lease) -> None:
         """Put back the names of `worse`, whose `why` says what the push of `version` broke. Raises only LeaseHeld and StoreError."""
@@ -126,7 +128,7 @@ class Restoring:
     def _wait(
         self, edges: tuple[Edge, ...], assignment: Assignment, rows: Rows, version: Version
     ) -> dict[str, list[str]]:
-        give_up = self.clock.monotonic() + self.patience
+        give_up = min(self.clock.monotonic() + self.patience, self.deadline)
         pause = FIRST_LOOK
         while True:
             looks = self.looking.look_all(edges, assignment, version)

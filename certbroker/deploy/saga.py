@@ -53,6 +53,8 @@ class Saga:
     connect_to: Mapping[str, str]
     open_key: Callable[[Version], Secret]
     challenges: Callable[[], Challenges]
+    deadline: float
+    """`world.clock.monotonic()` seconds after which nothing is waited for any more."""
     patience: float = 30.0
     """Seconds this run spends looking at edges again before it leaves the rest to the next run."""
 
@@ -265,7 +267,7 @@ class Saga:
                 rows, [replace(row, why=f"its edges are not known: {error.what}") for row in rows.values()], version
             )
             return
-        give_up = self.world.clock.monotonic() + self.patience
+        give_up = min(self.world.clock.monotonic() + self.patience, self.deadline)
         pause = FIRST_LOOK
         worse: dict[str, int] = {}
         while True:
@@ -301,7 +303,9 @@ class Saga:
 
     @property
     def _restoring(self) -> Restoring:
-        return Restoring(self.store, self.world.clock, self.journal, self.looking, self._bundle, self.patience)
+        return Restoring(
+            self.store, self.world.clock, self.journal, self.looking, self._bundle, self.patience, self.deadline
+        )
 
     def _conclude(
         self,

@@ -142,6 +142,12 @@ class Conversation:
         else:
             self.store.update_order(work.row.id, error=error.what)
 
+    def sleep(self, seconds: float) -> None:
+        """That long, but not past the deadline."""
+        left = self.deadline - self.clock.monotonic()
+        if left > 0:
+            self.clock.sleep(min(seconds, left))
+
     # ---- the journal -------------------------------------------------------------------------------------------------
 
     def update(self, work: Work, **changes: Unpack[OrderChanges]) -> None:

@@ -204,4 +204,4 @@ def _sleep(talk: Conversation, works: Sequence[Work]) -> None:
             talk.fail(work, late)
     waiting = [work.look_at for work in unfinished(works)]
     if waiting:
-        talk.clock.sleep(max(SHORTEST, min(waiting) - talk.clock.monotonic()))
+        talk.sleep(max(SHORTEST, min(waiting) - talk.clock.monotonic()))

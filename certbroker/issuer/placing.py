@@ -274,7 +274,7 @@ def _order(talk: Conversation, works: Sequence[Work], account_uri: str, moods: M
             else:
                 moods.note(work)
         else:
-            talk.clock.sleep(pause)
+            talk.sleep(pause)
             pause = 0.0
 
 
