@@ -8,30 +8,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from certbroker.challenges.http_solver import HttpSolver, token_of
 from certbroker.challenges.kinds import IN_DNS, SOLVERS, solver_puts, solver_settings, solver_types
 from certbroker.challenges.means import PLAIN, Means
 from certbroker.challenges.opened import Opened
-from certbroker.challenges.records import (
-    HttpAnswer,
-    Journal,
-    Kind,
-    Landing,
-    Placed,
-    Row,
-    Txt,
-    identity,
-    purpose_of,
-)
-from certbroker.challenges.several import as_they_come
-from certbroker.challenges.solver import ADOPTED, Solver, SolverContext, Spreads
+from certbroker.challenges.publishing import Publishing
+from certbroker.challenges.records import HttpAnswer, Journal, Kind, Landing, Placed, Row, Txt, purpose_of
+from certbroker.challenges.solver import Solver, SolverContext, Spreads
 from certbroker.errors import CertbrokerError, NothingDone, RecordWanted
-from certbroker.events import Checked, Emit, ProofPublished, ProofRemoved
+from certbroker.events import Emit
 from certbroker.model import Method, Record
 from certbroker.names import NAME, base_name, is_address
 from certbroker.secret import Secret, SecretRef
@@ -63,9 +51,6 @@ __all__ = [
     "solver_settings",
     "solver_types",
 ]
-
-AT_ONCE: Final = 8
-"""How many records are written at the same time; each solver paces its own calls besides."""
 
 
 class Challenges:
@@ -105,6 +90,7 @@ class Challenges:
             lookup=lambda: self.lookup,
             deadline=deadline,
         )
+        self._publishing = Publishing(self._opened, self._place, world.clock)
 
     # ---- where ------------------------------------------------------------------------------------------------------
 
@@ -207,7 +193,7 @@ class Challenges:
         """The solver of that name in the file, opened at first use. Raises LookupError if there is none."""
         return self._opened.any(name)
 
-    # ---- publish ----------------------------------------------------------------------------------------------------
+    # ---- publish and remove -----------------------------------------------------------------------------------------
 
     def publish(self, records: Sequence[Txt | HttpAnswer], journal: Journal, emit: Emit) -> list[Placed]:
         """Put all of them there, several at a time. Raises the first error once all were tried; the journal has the rest."""
@@ -222,49 +208,13 @@ class Challenges:
         self, records: Sequence[Txt | HttpAnswer], journal: Journal, emit: Emit
     ) -> list[Placed | CertbrokerError]:
         """As `publish`, with one outcome for each record, in their order: one bad zone does not hold up the others."""
-        outcomes: dict[int, Placed | CertbrokerError] = {}
-        known = {
-            identity(row): Placed.of(row)
-            for purpose in sorted({purpose_of(record) for record in records})
-            for row in journal.unremoved(purpose)
-        }
-        planned: dict[int, Placed] = {}
-        places: dict[int, Placed] = {}
-        for index, record in enumerate(records):
-            try:
-                places[index] = self._row(record)
-            except CertbrokerError as error:
-                outcomes[index] = error
-        with journal.together():
-            for index, place in places.items():
-                if identity(place) in known:
-                    planned[index] = known[identity(place)]
-                    continue
-                row = journal.plan_record(
-                    purpose_of(records[index]),
-                    kind=place.kind,
-                    order_id=place.order_id,
-                    certificate=place.certificate,
-                    target=place.target,
-                    solver=place.solver,
-                    zone=place.zone,
-                    name=place.name,
-                    value=place.value,
-                )
-                known[identity(place)] = Placed.of(row)
-                planned[index] = replace(known[identity(place)], state="new")
-        with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
-            for done in as_they_come(pool, self._opened.present_all, self._opened.bundled(planned)):
-                with journal.together():
-                    for index, handle in (found for _, task in done for found in task.result().items()):
-                        outcomes[index] = (
-                            self._note_present(planned[index], handle, journal, emit)
-                            if isinstance(handle, str)
-                            else handle
-                        )
-        return [outcomes[index] for index in range(len(records))]
+        return self._publishing.publish_each(records, journal, emit)
 
-    def _row(self, record: Txt | HttpAnswer) -> Placed:
+    def remove(self, rows: Sequence[Row], journal: Journal, emit: Emit) -> list[tuple[Row, CertbrokerError]]:
+        """Take away what we wrote. Never raises for one row: it is told, returned, and stays in the journal."""
+        return self._publishing.remove(rows, journal, emit)
+
+    def _place(self, record: Txt | HttpAnswer) -> Placed:
         """As the journal is to have it. Raises NothingDone or ProviderError if nobody can put it there."""
         if isinstance(record, HttpAnswer):
             token_of(record.value)
@@ -287,22 +237,6 @@ class Challenges:
             handle=None,
             state="new",
         )
-
-    def _note_present(self, row: Placed, handle: str, journal: Journal, emit: Emit) -> Placed:
-        """A value that an earlier run wrote is found standing: it is ours all the same, the journal says so."""
-        kept: str | None = handle
-        if row.state != "new" and handle.startswith(ADOPTED):
-            kept = row.handle
-        event = ProofPublished(
-            at=self._world.clock.now(),
-            certificate=row.certificate,
-            target=row.target,
-            solver=row.solver,
-            record=row.name,
-        )
-        journal.record_present(row.id, kept, events=(event,))
-        emit(event)
-        return replace(row, handle=kept, state="present")
 
     # ---- wait -------------------------------------------------------------------------------------------------------
 
@@ -351,36 +285,6 @@ class Challenges:
             return lambda: None
         return lambda: solver.spread(row.zone, handle)
 
-    # ---- remove -----------------------------------------------------------------------------------------------------
-
-    def remove(self, rows: Sequence[Row], journal: Journal, emit: Emit) -> list[tuple[Row, CertbrokerError]]:
-        """Take away what we wrote. Never raises for one row: it is told, returned, and stays in the journal."""
-        failed: list[tuple[Row, CertbrokerError]] = []
-        ours = {index: row for index, row in enumerate(rows) if not _adopted(row)}
-        with journal.together():
-            for row in filter(_adopted, rows):
-                journal.record_removed(row.id)
-        with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
-            for done in as_they_come(pool, self._opened.clean_up_all, self._opened.bundled(ours)):
-                with journal.together():
-                    for index, error in (found for _, task in done for found in task.result().items()):
-                        if error is not None:
-                            failed.append((rows[index], error))
-                        self._note_removed(rows[index], error, journal, emit)
-        return failed
-
-    def _note_removed(self, row: Row, error: CertbrokerError | None, journal: Journal, emit: Emit) -> None:
-        about = {"certificate": row.certificate, "target": row.target}
-        now = self._world.clock.now()
-        if error is not None:
-            thing = "the answer for" if row.kind == "http" else "TXT"
-            what = f"{thing} {row.name} stays for now: {error.what}"
-            emit(Checked(at=now, subject=f"solver {row.solver}", state="warn", what=what, **about))
-        else:
-            event = ProofRemoved(at=now, solver=row.solver, record=row.name, **about)
-            journal.record_removed(row.id, events=(event,))
-            emit(event)
-
     # ---- caa --------------------------------------------------------------------------------------------------------
 
     def caa(
@@ -399,11 +303,6 @@ class Challenges:
             method=method,
             lookup=self.lookup,
         )
-
-
-def _adopted(row: Row) -> bool:
-    """The value stood there before us: not ours to remove; only the journal forgets it."""
-    return row.handle is not None and row.handle.startswith(ADOPTED)
 
 
 def _gone(row: Row) -> NothingDone:
