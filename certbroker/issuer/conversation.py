@@ -29,6 +29,7 @@ from certbroker.issuer.network import CaNetwork, Reply
 from certbroker.issuer.order import Work, unfinished
 from certbroker.issuer.problem import unknown_account
 from certbroker.issuer.request import Refusal
+from certbroker.issuer.waiting import AGAIN, soon
 from certbroker.model import Method
 from certbroker.secret import Secret
 from certbroker.store import OrderRow, Store
@@ -142,11 +143,27 @@ class Conversation:
         else:
             self.store.update_order(work.row.id, error=error.what)
 
+    @property
+    def left(self) -> float:
+        """Seconds until the deadline."""
+        return self.deadline - self.clock.monotonic()
+
     def sleep(self, seconds: float) -> None:
         """That long, but not past the deadline."""
-        left = self.deadline - self.clock.monotonic()
-        if left > 0:
+        if (left := self.left) > 0:
             self.clock.sleep(min(seconds, left))
+
+    def patiently(self, ask: Callable[[], R]) -> R:
+        """`ask`, which only reads; again if the CA is busy and asks for no more than a moment."""
+        for _ in range(AGAIN):
+            try:
+                return ask()
+            except (RateLimited, IssuerUnavailable) as error:
+                pause = soon(error.retry_after, self.left)
+                if pause is None:
+                    raise
+            self.sleep(pause)
+        return ask()
 
     # ---- the journal -------------------------------------------------------------------------------------------------
 
@@ -212,7 +229,8 @@ class Conversation:
         )
 
     def read_order(self, uri: str) -> Order:
-        return Order.read(self.ca, self.network.ask(uri, "the order").object())
+        return Order.read(self.ca, self.patiently(lambda: self.network.ask(uri, "the order")).object())
 
     def read_authorization(self, url: str) -> Authorization:
-        return Authorization.read(self.ca, url, self.network.ask(url, "an authorization").object())
+        reply = self.patiently(lambda: self.network.ask(url, "an authorization"))
+        return Authorization.read(self.ca, url, reply.object())

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final
 
 from certbroker import limits
 from certbroker.errors import IssuanceError, IssuerUnavailable, RateLimited
 from certbroker.issuer.order import Work
 from certbroker.issuer.request import OrderRequest
+from certbroker.issuer.waiting import AGAIN
 from certbroker.names import base_name
-
-AGAIN: Final = 3
-"""How often it is asked again; and how many orders in a row may find the CA away before the rest is not tried."""
 
 
 @dataclass
@@ -23,7 +20,7 @@ class Moods:
     limited: list[RateLimited] = field(default_factory=list)
 
     def against(self, request: OrderRequest) -> IssuanceError | None:
-        """Why this one is not worth a try in this run."""
+        """Why this one is not worth a try in this run: as many before it, in a row, found the CA away, or it meets their limit."""
         if len(self.away) >= AGAIN:
             return self.away[-1]
         return next((error for error in self.limited if _concerns(error, request)), None)

@@ -12,21 +12,16 @@ from certbroker.errors import IssuanceError, IssuerUnavailable, NothingDone, Rat
 from certbroker.issuer import ari, preflight, resuming
 from certbroker.issuer.conversation import IN_FLIGHT, Conversation
 from certbroker.issuer.messages import Order, new_order, usable
-from certbroker.issuer.moods import AGAIN, Moods
+from certbroker.issuer.moods import Moods
 from certbroker.issuer.network import Reply
 from certbroker.issuer.order import Work, unfinished
 from certbroker.issuer.problem import PREFIX
 from certbroker.issuer.request import OrderRequest
+from certbroker.issuer.waiting import AGAIN, soon
 from certbroker.keys import generate, leaf_facts, read_chain
 from certbroker.secret import Secret
 from certbroker.steps import Exemption
 from certbroker.store import NewOrderRow, OrderRow
-
-PATIENCE: Final = 30.0
-"""Seconds: a CA that is busy and asks for no more than this is asked again in the same run."""
-
-SHORTEST: Final = 0.25
-"""Seconds that it is left alone at least, whatever it says."""
 
 _REFUSED_REPLACES: Final = frozenset(
     {(404, "malformed"), (403, "unauthorized"), (400, "malformed"), (409, "alreadyReplaced")}
@@ -117,11 +112,11 @@ def _hear(talk: Conversation, work: Work, asked: Future[Reply]) -> None:
     try:
         reply = asked.result()
     except (RateLimited, IssuerUnavailable) as error:
-        wait = error.retry_after
+        pause = soon(error.retry_after, talk.left)
         work.knocks += 1
-        if wait is None or work.knocks > AGAIN or wait > min(PATIENCE, talk.deadline - talk.clock.monotonic()):
+        if pause is None or work.knocks > AGAIN:
             raise
-        work.pause = max(wait, SHORTEST)
+        work.pause = pause
         return
     except IssuanceError as error:
         code = (error.problem_type or "").removeprefix(PREFIX)

@@ -14,6 +14,23 @@ LONGEST_SECONDS: Final = 128.0
 """Doubling ends here."""
 
 
+PATIENCE_SECONDS: Final = 30.0
+"""A CA that is busy and asks for no more than this is asked again in the same run."""
+
+SHORTEST_SECONDS: Final = 0.25
+"""It is left alone at least so long, whatever it says."""
+
+AGAIN: Final = 3
+"""How often a CA that is busy, or away, is asked again in one run."""
+
+
+def soon(retry_after: float | None, left: float) -> float | None:
+    """Seconds to leave a busy CA alone before it is asked again in this run, which has `left` seconds; None: not in this run."""
+    if retry_after is None or retry_after > min(PATIENCE_SECONDS, left):
+        return None
+    return max(retry_after, SHORTEST_SECONDS)
+
+
 class Pace:
     """One wait for one thing. Make a new one for the next thing."""
 
