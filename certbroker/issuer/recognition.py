@@ -26,14 +26,25 @@ def find(network: CaNetwork, directories: Directories, key: JWK) -> str | None:
 
 
 def takes(network: CaNetwork, directories: Directories, uri: str, key: JWK) -> bool:
-    """Whether the CA has just taken a request by this key for the account at `uri`, and called the account valid.
+    """Whether the CA has just taken a request by this key for the account at `uri`: proof enough to give another key up.
 
-    Only that is proof enough to give another key up. Raises RateLimited, IssuerUnavailable: it cannot be asked.
+    It shows the account as valid, or says of the key that its account is that one: a CA need not show accounts.
+
+    Raises RateLimited, IssuerUnavailable: it cannot be asked.
     """
+    try:
+        return _shows(network, directories, uri, key) or find(network, directories, key) == uri
+    except (RateLimited, IssuerUnavailable):
+        raise
+    except IssuanceError:
+        return False
+
+
+def _shows(network: CaNetwork, directories: Directories, uri: str, key: JWK) -> bool:
     directories.get()  # says where nonces are
     network.identify(key, uri)
     try:
-        return network.ask(uri, "the account", None).object().get("status") == "valid"
+        return network.ask(uri, "the account").object().get("status") == "valid"
     except (RateLimited, IssuerUnavailable):
         raise
     except IssuanceError:
@@ -41,11 +52,11 @@ def takes(network: CaNetwork, directories: Directories, uri: str, key: JWK) -> b
 
 
 def elsewhere(network: CaNetwork, directories: Directories, uri: str, key: JWK) -> str | None:
-    """Another address than `uri` at which the CA keeps the account of this key, and takes the key; None if there is none.
+    """Another address than `uri` at which the CA keeps the account of this key, and shows it to the key; None if there is none.
 
     Raises IssuanceError.
     """
     found = find(network, directories, key)
     if found is None or found == uri or not usable(found):
         return None
-    return found if takes(network, directories, found, key) else None
+    return found if _shows(network, directories, found, key) else None

@@ -207,3 +207,26 @@ def test_an_imported_rsa_account_orders_and_changes_to_another_key(here: Scene) 
     version(here.at.issuer(settings=other).obtain([wanted()])[0])
     assert here.at.issuer(settings=other).roll_over() == uri
     version(here.at.issuer(settings=other).obtain([wanted("b.example.com", certificate="b")])[0])
+
+
+def test_a_ca_that_shows_no_accounts_says_whose_key_it_is(here: Scene) -> None:
+    """RFC 8555 section 7.3.1 is asked of every CA, to show an account is not."""
+    before = thumbprint(here)
+    hidden = Response.of(405, {"type": "urn:ietf:params:acme:error:malformed", "detail": "no"})
+    here.ca.faults.append(
+        Fault(hidden, matches=lambda request: getattr(request, "path", "").startswith("/acct/"), times=1000)
+    )
+    here.at.issuer().roll_over()
+    assert thumbprint(here) != before
+    assert boxes(here) == ["account"]
+    version(here.at.issuer().obtain([wanted()])[0])
+
+
+def test_a_ca_that_says_yes_and_changes_nothing_costs_no_key(here: Scene) -> None:
+    before = thumbprint(here)
+    here.ca.faults.append(Fault(Response.of(200, {"status": "valid"}), matches=is_key_change))
+    with pytest.raises(IssuanceError, match="said that it changed the account's key, and does not take the new one"):
+        here.at.issuer().roll_over()
+    assert thumbprint(here) == before
+    assert boxes(here) == ["account"]
+    assert status(here) == "valid"
