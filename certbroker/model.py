@@ -75,6 +75,11 @@ class Phase(StrEnum):
         """Nothing more to do for this version here."""
         return self in (Phase.COMMITTED, Phase.DELIVERED)
 
+    @property
+    def under_way(self) -> bool:
+        """Something is at the target, and what becomes of it is open."""
+        return self in (Phase.PUSHED, Phase.VERIFYING, Phase.RESTORING)
+
 
 class Owner(StrEnum):
     """Whose certificate a target serves for a name."""

@@ -117,8 +117,6 @@ def _pushes(facts: Facts, selection: Selection, target: TargetFacts, orders: Map
     pinned = _pinned(facts, target, key_type, orders)
     if refused := _untrusted(facts, target, version, orders.get(key_type)):
         return [refused]
-    if target.trouble:
-        return [Hold(c.name, target.name, target.trouble, failed=True)]
     push: list[str] = []
     verify: list[str] = []
     restore: list[str] = []
@@ -134,10 +132,12 @@ def _pushes(facts: Facts, selection: Selection, target: TargetFacts, orders: Map
         elif known.phase.settled:
             if known.drifted and (selection.heal or target.heal):
                 push.append(name)
-        elif known.try_again and known.try_again > facts.now and not selection.ignore_backoff:
-            held.append(known)
         else:
-            push.append(name)
+            later = known.try_again and known.try_again > facts.now and not selection.ignore_backoff
+            held += [known] if later else []
+            push += [] if later else [name]
+            if known.deadline and known.deadline > facts.now and (later or target.trouble):
+                verify.append(name)  # it failed, and may have arrived
     steps: list[Step] = [pinned] if pinned else []
     if verify and version is not None:
         steps.append(Verify(Assignment(c.name, target.name, tuple(verify)), version))
@@ -146,7 +146,9 @@ def _pushes(facts: Facts, selection: Selection, target: TargetFacts, orders: Map
     if held:
         until = min(known.try_again for known in held if known.try_again)
         steps.append(Hold(c.name, target.name, held[0].why or "the last push failed", until=until, failed=True))
-    if push and version is not None and version.revoked_at is not None:
+    if target.trouble and (push or not steps):
+        steps.append(Hold(c.name, target.name, target.trouble, failed=True))
+    elif push and version is not None and version.revoked_at is not None:
         why = f"{version.label} is revoked: it goes nowhere any more"
         hint = f"the version to come is pushed: certbroker renew {c.name}"
         steps.append(Hold(c.name, target.name, why, until=facts.now, person=True, failed=True, hint=hint))
@@ -287,5 +289,6 @@ def _next_look(facts: Facts) -> datetime | None:
             if known_d is None or known_d.version_id != version.id:
                 moments.append(facts.now)
             elif not known_d.phase.settled:
-                moments.append(known_d.try_again or facts.now)
+                watched = known_d.deadline is not None and known_d.deadline > facts.now
+                moments.append(facts.now if watched else known_d.try_again or facts.now)
     return min(moments, default=None)

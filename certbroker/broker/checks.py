@@ -247,7 +247,7 @@ def _edges(desk: Desk, certificates: Sequence[Certificate]) -> Iterator[Finding]
         assignment = next(a for c in certificates for a in c.assignments if a.target == target)
         try:
             edges = desk.target(target).edges(assignment)
-            looks = desk.saga.looking.look(edges, assignment, assignment.names[0], Roots.system())
+            looks = desk.looking.look(edges, assignment, assignment.names[0], Roots.system())
         except ProviderError:
             continue
         if not edges:

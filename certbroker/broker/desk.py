@@ -19,6 +19,9 @@ from certbroker.store import Store
 from certbroker.world import World
 
 if TYPE_CHECKING:
+    from requests.adapters import BaseAdapter
+
+    from certbroker.deploy.looking import Looking
     from certbroker.deploy.saga import Saga
     from certbroker.deploy.target import Target
     from certbroker.issuer import CaPace, Issuer
@@ -38,6 +41,8 @@ class Desk:
     emit: Emit
     patience: float = 30.0
     """Seconds that slow edges are looked at."""
+    at_once: int = 8
+    """So many targets, or certificates, are worked on at the same time."""
     deadline: float = field(init=False)
     """`world.clock.monotonic()` seconds after which nothing new is begun outside, and nothing is waited for."""
 
@@ -111,8 +116,21 @@ class Desk:
                     store_id=self.store.id,
                     deadline=self.deadline,
                     resolve=self.resolve,
+                    transport=self.transport(),
                 )
             return self._targets[name]
+
+    def transport(self) -> BaseAdapter:
+        """What carries the calls of one target."""
+        from certbroker.transport import Transport
+
+        return Transport(self.world.network, self.config.network.connect_to)
+
+    @property
+    def looking(self) -> Looking:
+        from certbroker.deploy.looking import Looking
+
+        return Looking(self.store, self.world, self.config.network.connect_to)
 
     def issuer(self, name: str) -> Issuer:
         with self._lock:
@@ -197,7 +215,7 @@ class Desk:
             store=self.store,
             world=self.world,
             emit=self.emit,
-            connect_to=self.config.network.connect_to,
+            looking=self.looking,
             open_key=self.open_key,
             challenges=self.challenges,
             deadline=self.deadline,

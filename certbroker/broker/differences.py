@@ -86,7 +86,7 @@ def _look(desk: Desk, assignment: Assignment, version: Version) -> tuple[dict[st
         edges = desk.target(assignment.target).edges(assignment)
     except ProviderError as error:
         return {name: [] for name in assignment.names}, f"its edges are not known: {error.what}"
-    return desk.saga.looking.look_all(edges, assignment, version), ""
+    return desk.looking.look_all(edges, assignment, version), ""
 
 
 def _told(

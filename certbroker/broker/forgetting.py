@@ -191,7 +191,7 @@ def _check_unserved(desk: Desk, chosen: _Chosen, each: Stays) -> None:
         return  # nobody can look; what is bound there stays, whatever is asked
     ours = {v.fingerprint: v for v in desk.store.versions(each.certificate)}
     version = ours.get(each.fingerprint)
-    looks = desk.saga.looking.look_all(edges, assignment, version) if version else {}
+    looks = desk.looking.look_all(edges, assignment, version) if version else {}
     seen = [look for name in each.names for look in looks.get(name, ())]
     hint = f"to leave it there, and forget it here: {chosen.command} --yes"
     serving = [look for look in seen if look.fingerprint in ours]

@@ -53,7 +53,7 @@ def _target(desk: Desk, assignment: Assignment, wanted: Version | None) -> list[
     return [
         _judge(desk, assignment.target, name, seen, wanted)
         for name in assignment.names
-        for seen in desk.saga.looking.look(edges, assignment, name, roots)
+        for seen in desk.looking.look(edges, assignment, name, roots)
     ]
 
 

@@ -86,7 +86,7 @@ def _place(desk: Desk, certificate: Certificate, assignment: Assignment) -> Read
             State.WAIT, target, name, "nobody can look: it has no edge", f"{version.label} is wanted there", hint
         )
     check = desk.config.targets[target].ready_check
-    looks = desk.saga.looking.look_all(edges, assignment, version, check.path if check else None)
+    looks = desk.looking.look_all(edges, assignment, version, check.path if check else None)
     answers = tuple(_answers(check, [seen for each in looks.values() for seen in each])) if check else ()
     missing = [
         f"{each}: {'; '.join(problems)}"

@@ -30,7 +30,6 @@ from certbroker.plan import Facts, Hold, Plan, Push, Restore, Selection, Verify,
 from certbroker.store import DueRow, Lease, Variant
 
 LEASE_SECONDS: Final = 120.0
-WORKERS: Final = 8
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -318,10 +317,10 @@ class Reconciler:
                     self._done[name].bugs.append(bug(self._desk, name, error))
                 return None
 
-        if len(items) < 2:
+        if len(items) < 2 or self._desk.at_once < 2:
             found = [guarded(item) for item in items]
         else:
-            with ThreadPoolExecutor(max_workers=WORKERS) as pool:
+            with ThreadPoolExecutor(max_workers=self._desk.at_once) as pool:
                 found = list(pool.map(guarded, items))
         return [result[0] for result in found if result is not None]
 

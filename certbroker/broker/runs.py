@@ -206,10 +206,14 @@ def _prune_target(desk: Desk, row: DueRow) -> list[Line]:
         desk.store.set_due([replace(row, at=desk.world.clock.now() + CHECK_EVERY)])
         return []
     keep = desk.store.kept_fingerprints(certificate_name, target_name)
+    tomorrow = replace(row, at=desk.world.clock.now() + CHECK_EVERY)
     try:
-        desk.saga.prune(desk.target(target_name), Assignment(certificate_name, target_name, names), keep)
+        removed = desk.saga.prune(desk.target(target_name), Assignment(certificate_name, target_name, names), keep)
     except ProviderError as error:
-        desk.store.set_due([replace(row, at=desk.world.clock.now() + CHECK_EVERY)])
+        desk.store.set_due([tomorrow])
         return [Line(State.WARN, target_name, f"left old objects in place: {error.what}")]
-    desk.store.clear_due("prune", row.subject)
+    if removed:
+        desk.store.set_due([tomorrow])  # whether they are really gone: only a search that finds nothing is the last one
+    else:
+        desk.store.clear_due("prune", row.subject)
     return []

@@ -50,7 +50,7 @@ class Journal:
             self.emit(event)
 
     def failed(self, row: DeploymentRow, error: CertbrokerError) -> DeploymentRow:
-        """The row after one more failure; not written yet."""
+        """The row after one more failure; not written yet. Until its deadline a push that failed may still arrive."""
         failures = row.failures + 1
         again = self.clock.now() + policy.push_backoff(failures, error.retry_after)
         return replace(
@@ -60,7 +60,7 @@ class Journal:
             try_again=again,
             why=error.what,
             hint=error.hint,
-            deadline=None,
+            deadline=None if row.phase.under_way else row.deadline,
         )
 
     def fail_all(self, rows: Mapping[str, DeploymentRow], version: Version, error: CertbrokerError) -> None:

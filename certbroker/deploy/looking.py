@@ -25,19 +25,31 @@ class Looking:
         self, edges: Sequence[Edge], assignment: Assignment, name: str, roots: Roots, ask: str | None = None
     ) -> list[Seen]:
         """Every address of every edge, now. `ask`: a path to GET there too."""
-        looks = [
-            seen
-            for edge in edges
-            for seen in probe.look(
-                edge,
-                name,
-                roots=roots,
-                network=self.world.network,
-                connect_to=self.connect_to,
-                clock=self.world.clock,
-                ask=ask,
-            )
-        ]
+        return self._remembered(edges, assignment, (name,), roots, ask)[name]
+
+    def look_all(
+        self, edges: Sequence[Edge], assignment: Assignment, version: Version, ask: str | None = None
+    ) -> dict[str, list[Seen]]:
+        """For each name, judged by the roots of `version`."""
+        roots = Roots.of(version.roots_pem) if version.roots_pem else Roots.system()
+        return self._remembered(edges, assignment, assignment.names, roots, ask)
+
+    def at(self, edge: Edge, name: str, roots: Roots, ask: str | None) -> list[Seen]:
+        """The handshakes themselves, one for each address of the edge."""
+        return probe.look(
+            edge,
+            name,
+            roots=roots,
+            network=self.world.network,
+            connect_to=self.connect_to,
+            clock=self.world.clock,
+            ask=ask,
+        )
+
+    def _remembered(
+        self, edges: Sequence[Edge], assignment: Assignment, names: Sequence[str], roots: Roots, ask: str | None
+    ) -> dict[str, list[Seen]]:
+        looks = {name: [seen for edge in edges for seen in self.at(edge, name, roots, ask)] for name in names}
         self.store.see(
             [
                 SeenRow(
@@ -52,14 +64,8 @@ class Looking:
                     ends=seen.ends,
                     detail=seen.detail,
                 )
-                for seen in looks
+                for name, found in looks.items()
+                for seen in found
             ]
         )
         return looks
-
-    def look_all(
-        self, edges: Sequence[Edge], assignment: Assignment, version: Version, ask: str | None = None
-    ) -> dict[str, list[Seen]]:
-        """For each name, judged by the roots of `version`."""
-        roots = Roots.of(version.roots_pem) if version.roots_pem else Roots.system()
-        return {name: self.look(edges, assignment, name, roots, ask) for name in assignment.names}

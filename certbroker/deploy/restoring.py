@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 from certbroker import policy
@@ -16,7 +17,7 @@ from certbroker.deploy.lease import Lease
 from certbroker.deploy.looking import Looking
 from certbroker.deploy.target import Target
 from certbroker.deploy.way_back import Back, NoWay, is_back, way_back
-from certbroker.errors import BadMaterial, ProviderError
+from certbroker.errors import BadMaterial, ProviderError, Unavailable
 from certbroker.model import Assignment, Bundle, Edge, Phase, Version
 from certbroker.store import DeploymentRow, Store
 from certbroker.world import Clock
@@ -88,8 +89,7 @@ class Restoring:
             before = {name: row.before for name, row in rows.items() if row.before is not None}
             try:
                 bundle = self.bundle(target, assignment, previous) if previous else None
-                lease.check()
-                target.provider.restore(assignment, before, bundle)
+                self._insist(partial(target.provider.restore, assignment, before, bundle), lease)
             except (ProviderError, BadMaterial) as error:
                 hint = f"it could not be put back yet: {error.what}"
                 self.journal.write(
@@ -98,6 +98,21 @@ class Restoring:
                 continue
             taken |= {name: going[name] for name in names}
         return taken
+
+    def _insist(self, ask: Callable[[], None], lease: Lease) -> None:
+        """Something is broken until it is done: a call that got no answer is made again, as long as this run has patience."""
+        give_up = self.clock.monotonic() + self.patience
+        pause = FIRST_LOOK
+        while True:
+            lease.check()
+            try:
+                return ask()
+            except Unavailable as error:
+                wait = max(pause, error.retry_after or 0.0)
+                if self.clock.monotonic() + wait >= give_up:
+                    raise
+            self.clock.sleep(wait)
+            pause = min(pause * 2, LONGEST_PAUSE)
 
     def _look(self, target: Target, going: Mapping[str, tuple[DeploymentRow, Back]], version: Version) -> None:
         """Until every address serves again what it served, or patience is over: then the next run goes on."""
@@ -132,7 +147,7 @@ class Restoring:
         pause = FIRST_LOOK
         while True:
             looks = self.looking.look_all(edges, assignment, version)
-            missing = {name: is_back(rows[name], looks[name]) for name in rows}
+            missing = {name: is_back(rows[name], looks[name], version) for name in rows}
             if not any(missing.values()) or self.clock.monotonic() + pause >= give_up:
                 return missing
             self.clock.sleep(pause)

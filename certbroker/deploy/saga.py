@@ -6,7 +6,7 @@ the next run. One saga is one version on one target; each name has its own phase
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
@@ -19,7 +19,7 @@ from certbroker.deploy.looking import Looking
 from certbroker.deploy.restoring import FIRST_LOOK, LONGEST_PAUSE, Restoring
 from certbroker.deploy.target import Target
 from certbroker.deploy.verify import Judgement, judge, remember
-from certbroker.errors import BadMaterial, CertbrokerError, IssuanceError, NothingDone, ProviderError
+from certbroker.errors import BadMaterial, CertbrokerError, IssuanceError, NothingDone, ProviderError, Unavailable
 from certbroker.model import (
     Assignment,
     Bundle,
@@ -50,7 +50,7 @@ class Saga:
     store: Store
     world: World
     emit: events.Emit
-    connect_to: Mapping[str, str]
+    looking: Looking
     open_key: Callable[[Version], Secret]
     challenges: Callable[[], Challenges]
     deadline: float
@@ -61,10 +61,6 @@ class Saga:
     @property
     def journal(self) -> Journal:
         return Journal(self.store, self.world.clock, self.emit)
-
-    @property
-    def looking(self) -> Looking:
-        return Looking(self.store, self.world, self.connect_to)
 
     # ---- inspect -----------------------------------------------------------------------------------------------------
 
@@ -80,8 +76,8 @@ class Saga:
             known = self.store.last_pushed(target, name)
             version = known if known is not None and live.agrees(known) is not False else None
             if version is None and (live.serial is not None or live.ends is not None):
-                # a push that was cut before its answer: the very same end is evidence enough
-                version = next((v for v in self.store.tried(target, name) if live.agrees(v) is not False), None)
+                # a push that was cut before its answer, or one that a wrong clock dated: the very same end is evidence enough
+                version = next((v for v in self.store.begun(target, name) if live.agrees(v) is not False), None)
         if live.owner is Owner.UNKNOWN:
             live = replace(live, owner=Owner.OURS if version else Owner.FOREIGN)
         if live.owner is Owner.OURS and version is not None:
@@ -104,34 +100,39 @@ class Saga:
         except ProviderError as error:
             self.journal.fail_all(rows, version, error)
             return
-        for name, row in rows.items():
-            seen = row.before_seen or remember(looks[name])
-            rows[name] = replace(row, before_seen=seen, begun=self.world.clock.now())
-        self.store.put_deployments(list(rows.values()))
         try:
             bundle = self._bundle(target, assignment, version)
-            lease.check()
-            outcomes = target.provider.push(bundle, before)
-        except (ProviderError, BadMaterial) as error:
+        except BadMaterial as error:
             self.journal.fail_all(rows, version, error)
             return
+        now = self.world.clock.now()
+        watched = now + target.patience if edges else None  # from here on it may arrive
+        for name, row in rows.items():
+            seen = row.before_seen or remember(looks[name])
+            rows[name] = replace(row, before_seen=seen, begun=now, deadline=watched)
+        self.store.put_deployments(list(rows.values()))
+        lease.check()
+        try:
+            outcomes = target.provider.push(bundle, before)
+        except ProviderError as error:
+            outcomes = dict.fromkeys(rows, Failed(error))
         records = [
             record for outcome in outcomes.values() if isinstance(outcome, Waiting) for record in outcome.records
         ]
         if records and self._publish(target, assignment, records):
+            lease.check()
             try:
-                lease.check()
                 outcomes = {**outcomes, **target.provider.push(bundle, target.provider.inspect(assignment))}
             except ProviderError as error:
-                self.journal.fail_all(rows, version, error)
-                return
+                outcomes = {n: each if isinstance(each, Done) else Failed(error) for n, each in outcomes.items()}
         self._note(target, rows, version, outcomes, has_edges=bool(edges))
-        self.verify(target, assignment, version, lease)
+        unanswered = {n for n, each in outcomes.items() if isinstance(each, Failed) and _may_be_done(each.error)}
+        self.verify(target, assignment, version, lease, unanswered=unanswered)
 
     def _pending(
         self, assignment: Assignment, version: Version, before: Mapping[str, Live]
     ) -> dict[str, DeploymentRow]:
-        """The rows, written before anything is touched. What was served before the first try stays remembered."""
+        """The rows as they are before anything is touched. What was served before the first try stays remembered."""
         now = self.world.clock.now()
         rows = {}
         for name in assignment.names:
@@ -152,7 +153,6 @@ class Saga:
             elif known.phase is Phase.RESTORED or _never_tried(known):  # what is served now is what it would go back to
                 known = replace(known, before=live, restorable=live.restorable if live else None, before_seen={})
             rows[name] = known
-        self.store.put_deployments([row for row in rows.values() if row.phase is Phase.PENDING])
         return rows
 
     def _bundle(self, target: Target, assignment: Assignment, version: Version) -> Bundle:
@@ -235,7 +235,8 @@ class Saga:
 
     def hold(self, assignment: Assignment, version: Version, *, why: str, hint: str | None, failed: bool) -> None:
         """Remember that nothing was pushed, and why: a person must act, or a check refused it."""
-        rows = {name: row for name, row in self._pending(assignment, version, {}).items() if not row.phase.settled}
+        known = self._pending(assignment, version, {})
+        rows = {name: row for name, row in known.items() if not (row.phase.settled or row.phase.under_way)}
         if failed:
             self.journal.fail_all(rows, version, CertbrokerError(why, hint=hint))
             return
@@ -246,16 +247,27 @@ class Saga:
 
     # ---- verify ------------------------------------------------------------------------------------------------------
 
-    def verify(self, target: Target, assignment: Assignment, version: Version, lease: Lease) -> None:
+    def verify(
+        self,
+        target: Target,
+        assignment: Assignment,
+        version: Version,
+        lease: Lease,
+        *,
+        unanswered: Collection[str] = (),
+    ) -> None:
         """Look at every edge until each name is proven, or patience or the deadline is over; put back what got worse.
 
-        Never raises for what an edge does.
+        A push that failed may have arrived all the same, wholly or in part: until its deadline its names are looked at too, and
+        put back if they are worse. Never raises for what an edge does.
+
+        Args:
+            unanswered: names whose push got no answer: what the edges prove is what became of it.
         """
         rows = {
             row.name: row
             for name in assignment.names
-            if (row := self.store.deployment(version.id, target.name, name))
-            and row.phase in (Phase.PUSHED, Phase.VERIFYING)
+            if (row := self.store.deployment(version.id, target.name, name)) and self._is_looked_at(row)
         }
         if not rows:
             return
@@ -278,7 +290,11 @@ class Saga:
                 for name in open_names.names
             }
             worse = {name: worse.get(name, 0) + 1 for name, j in judgements.items() if j.regressions}
-            unproven = [name for name, j in judgements.items() if j.phase is Phase.VERIFYING]
+            unproven = [
+                name
+                for name, j in judgements.items()
+                if j.phase is Phase.VERIFYING and (_is_verified(rows[name]) or j.regressions)
+            ]
             if (
                 not unproven
                 or max(worse.values(), default=0) >= CONFIRM
@@ -287,9 +303,16 @@ class Saga:
                 break
             self.world.clock.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
-        worse_rows = self._conclude(target, rows, judgements, version, now)
+        worse_rows = self._conclude(target, rows, judgements, version, now, unanswered)
         if worse_rows:
             self._restoring.put_back(target, worse_rows, version, lease)
+
+    def _is_looked_at(self, row: DeploymentRow) -> bool:
+        return _is_verified(row) or (
+            row.phase in (Phase.PENDING, Phase.FAILED)
+            and row.deadline is not None
+            and self.world.clock.now() < row.deadline
+        )
 
     def restore(self, target: Target, assignment: Assignment, version: Version, lease: Lease) -> None:
         """Go on putting back what an earlier run began to. Raises only LeaseHeld and StoreError."""
@@ -314,6 +337,7 @@ class Saga:
         judgements: Mapping[str, Judgement],
         version: Version,
         now: datetime,
+        unanswered: Collection[str],
     ) -> dict[str, DeploymentRow]:
         """Write what the looks prove; the rows that got worse and are to be put back are left to the caller."""
         changed = []
@@ -333,13 +357,27 @@ class Saga:
                     )
                 )
             why = f"worse than before the push: {j.why}" if j.regressions else j.why
+            if row.phase is Phase.FAILED and j.regressions:
+                why = f"{row.why}; {why}"
             if j.regressions and target.settings.on_failure == "restore":
                 to_put_back[name] = replace(row, why=why)
+            elif not (j.regressions or _is_verified(row) or (name in unanswered and j.phase is Phase.COMMITTED)):
+                continue
             elif j.regressions or j.phase is Phase.FAILED:
                 changed.append(self.journal.failed(row, ProviderError(why, hint=f"certbroker probe {row.certificate}")))
             elif j.phase is Phase.COMMITTED:
                 changed.append(
-                    replace(row, phase=Phase.COMMITTED, why=j.why, hint=None, failures=0, try_again=None, records=())
+                    replace(
+                        row,
+                        phase=Phase.COMMITTED,
+                        pushed=row.pushed or now,
+                        deadline=None,
+                        why=j.why,
+                        hint=None,
+                        failures=0,
+                        try_again=None,
+                        records=(),
+                    )
                 )
             else:
                 changed.append(replace(row, phase=Phase.VERIFYING, why=j.why, hint=None))
@@ -358,6 +396,15 @@ class Saga:
                 )
             )
         return removed
+
+
+def _is_verified(row: DeploymentRow) -> bool:
+    return row.phase in (Phase.PUSHED, Phase.VERIFYING)
+
+
+def _may_be_done(error: ProviderError) -> bool:
+    """No answer came that says what became of the call."""
+    return isinstance(error, Unavailable)
 
 
 def _never_tried(row: DeploymentRow) -> bool:

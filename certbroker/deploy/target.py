@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
+from requests.adapters import BaseAdapter
+
 from certbroker import registry
 from certbroker.config import Config, TargetSettings
 from certbroker.model import Assignment, Edge, Traits
@@ -13,7 +15,6 @@ from certbroker.pacing import Pacer, Rate
 from certbroker.provider import Context, Provider
 from certbroker.secret import Secret, SecretRef
 from certbroker.session import Session
-from certbroker.transport import Transport
 from certbroker.world import World
 
 
@@ -47,10 +48,15 @@ def open_target(
     store_id: str,
     deadline: float,
     resolve: Callable[[SecretRef], Secret],
+    transport: BaseAdapter,
 ) -> Target:
-    """Make the instance: no network, no secret yet. `deadline`: monotonic seconds after which it sends nothing."""
+    """Make the instance: no network, no secret yet.
+
+    Args:
+        deadline: monotonic seconds after which it sends nothing.
+        transport: what carries its calls.
+    """
     provider = registry.provider(settings.type)
-    transport = Transport(world.network, config.network.connect_to)
 
     def session(
         *, service: str, base: str, authorize: Callable[[], Mapping[str, Secret]], traits: Traits = provider.traits

@@ -62,10 +62,11 @@ def way_back(row: DeploymentRow, version: Version, known: Version | None, now: d
             return NoWay("the platform has not kept what was there before")
 
 
-def is_back(row: DeploymentRow, looks: Sequence[Seen]) -> list[str]:
+def is_back(row: DeploymentRow, looks: Sequence[Seen], version: Version) -> list[str]:
     """What is missing, in words; empty if each address that served something valid before the push does so again.
 
-    A managed certificate may have been renewed by the platform meanwhile: any valid one will do.
+    A managed certificate may have been renewed by the platform meanwhile: any valid one will do, save the `version` that made
+    things worse.
     """
     now = {address(seen): seen for seen in looks}
     missing = []
@@ -75,6 +76,8 @@ def is_back(row: DeploymentRow, looks: Sequence[Seen]) -> list[str]:
         seen = now.get(where)
         if seen is None or seen.verdict is not Verdict.VALID:
             missing.append(f"{where} {'is not looked at any more' if seen is None else 'serves nothing valid'}")
+        elif seen.fingerprint == version.fingerprint and seen.fingerprint != old:
+            missing.append(f"{where} still serves {version.label}")
         elif seen.fingerprint != old and row.restorable is not Restorable.MANAGED:
             missing.append(f"{where} serves something else than before")
     return missing

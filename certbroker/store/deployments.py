@@ -84,12 +84,12 @@ class Deployments(Tally, Drifts):
         """The version whose push the platform last accepted, proven or not."""
         return self._last(target, name, _table.c.pushed.is_not(None), _table.c.pushed)
 
-    def tried(self, target: str, name: str) -> list[Version]:
-        """Versions whose push was begun there and of which no answer is known, newest first: each may have arrived."""
+    def begun(self, target: str, name: str) -> list[Version]:
+        """Versions whose push was begun there, newest first: each of them may be what is there, answered or not."""
         rows = self.rows(
             select(schema.version)
             .join(_table, _table.c.version_id == schema.version.c.id)
-            .where(_table.c.target == target, _table.c.name == name, _table.c.pushed.is_(None))
+            .where(_table.c.target == target, _table.c.name == name)
             .order_by(schema.version.c.id.desc())
         )
         return [as_version(row) for row in rows]

@@ -77,16 +77,21 @@ class LineDead(OSError):
     """The connection dies before an answer is read."""
 
 
+class LineSilent(LineDead):
+    """Nothing came until the client's patience was over."""
+
+
 @dataclass
 class Fault:
     """One bad thing to happen to the next `times` requests that `matches`.
 
     `when="before"`: the request has no effect. `when="after"`: it takes effect and then goes wrong.
-    `then`: a Response to give instead, or "reset" (the line dies), or "silence" (nothing for `seconds`, then it dies), or a
-    callable run at that moment (e.g. to kill the client), after which the line dies.
+    `then`: a Response to give instead, or "reset" (the line dies), or "silence" (nothing for `seconds`, then it dies), or "lie"
+    (the answer of a success that never took effect), or a callable run at that moment (e.g. to kill the client), after which
+    the line dies.
     """
 
-    then: Response | Literal["reset", "silence"] | Callable[[], None]
+    then: Response | Literal["reset", "silence", "lie"] | Callable[[], None]
     when: Literal["before", "after"] = "before"
     times: int = 1
     skip: int = 0
@@ -103,10 +108,16 @@ class Simulator:
         self.faults: list[Fault] = []
         self.bugs: list[str] = []
         """Tracebacks of what `answer` raised and should not have. Must stay empty."""
+        self.on_change: Callable[[], None] | None = None
+        """Called after something that edges serve may have changed."""
         self._lock = threading.RLock()
 
     def answer(self, request: Request) -> Response:
         """What the real service would do and say."""
+        raise NotImplementedError
+
+    def remember(self) -> Callable[[], None]:
+        """A copy of what it holds now; the answer puts it back, as often as it is called."""
         raise NotImplementedError
 
     @property
@@ -121,13 +132,16 @@ class Simulator:
             fault = self._due(request)
             if fault is None:
                 return self._answer_or_tell(request)
+            if fault.then == "lie":
+                return self._lie(request)
             if fault.when == "after":
                 self._answer_or_tell(request)
         if isinstance(fault.then, Response):
             return fault.then
         if fault.then == "silence":
             time.sleep(fault.seconds)
-        elif callable(fault.then):
+            raise LineSilent
+        if callable(fault.then):
             fault.then()
         raise LineDead
 
@@ -137,6 +151,14 @@ class Simulator:
         except Exception:
             self.bugs.append(traceback.format_exc())
             raise
+
+    def _lie(self, request: Request) -> Response:
+        put_back, told, self.on_change = self.remember(), self.on_change, None
+        try:
+            return self._answer_or_tell(request)
+        finally:
+            put_back()
+            self.on_change = told
 
     def _due(self, request: Request) -> Fault | None:
         for fault in self.faults:
@@ -185,6 +207,8 @@ class SimulatorTransport(BaseAdapter):
                     body.encode() if isinstance(body, str) else bytes(body),
                 )
             )
+        except LineSilent:
+            raise requests.exceptions.ReadTimeout("nothing came") from None
         except LineDead:
             raise requests.exceptions.ConnectionError("the line is dead") from None
         response = requests.Response()

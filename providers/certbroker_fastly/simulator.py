@@ -126,6 +126,16 @@ accept_untrusted = true
         with self._lock:
             return self.estate.serving(configuration or self.estate.default().id)
 
+    def remember(self) -> Callable[[], None]:
+        with self._lock:
+            estate, before, lag = self.estate.copy(), self._before, dict(self._lag)
+
+        def put_back() -> None:
+            with self._lock:
+                self.estate, self._before, self._lag = estate.copy(), before, dict(lag)
+
+        return put_back
+
     # ---- what is done at Fastly by other hands ---------------------------------------------------------------------
 
     def add_configuration(

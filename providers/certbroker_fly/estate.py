@@ -9,7 +9,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from cryptography import x509
@@ -103,6 +103,13 @@ class Held:
     managed: Managed | None = None
     sight: Sight = Sight()
     looked: datetime | None = None
+
+    def copy(self) -> Held:
+        return replace(
+            self,
+            custom=replace(self.custom) if self.custom else None,
+            managed=replace(self.managed) if self.managed else None,
+        )
 
     @property
     def base(self) -> str:

@@ -163,6 +163,13 @@ accept_untrusted = true
             self._issue(held)
             self._tell(self.apps[app])
 
+    def remove(self, app: str, *hostnames: str) -> None:
+        """As `fly certs remove` does it."""
+        with self._lock:
+            for hostname in hostnames:
+                self._held[app].pop(hostname, None)
+            self._tell(self.apps[app])
+
     def serving(self, app: str, address: str = "") -> Mapping[str, Pair]:
         """What the app's edge at `address` presents, per hostname: the active custom certificate first, then Fly's own."""
         with self._lock:
@@ -181,6 +188,20 @@ accept_untrusted = true
                 else pairs[0][0]
                 for hostname, pairs in served.items()
             }
+
+    def remember(self) -> Callable[[], None]:
+        with self._lock:
+            held = {app: {name: each.copy() for name, each in there.items()} for app, there in self._held.items()}
+            told = {app: list(moments) for app, moments in self._told.items()}
+            stale = dict(self._stale)
+
+        def put_back() -> None:
+            with self._lock:
+                self._held = {app: {name: each.copy() for name, each in there.items()} for app, there in held.items()}
+                self._told = {app: list(moments) for app, moments in told.items()}
+                self._stale = dict(stale)
+
+        return put_back
 
     def stored(self, app: str) -> Mapping[str, Mapping[str, str]]:
         """The chains kept per hostname, served or not, under `custom` and `fly`."""

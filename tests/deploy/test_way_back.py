@@ -70,9 +70,11 @@ def test_nothing_goes_back_to_what_is_expired_revoked_or_not_there(
 
 def test_it_is_back_when_every_address_that_served_something_valid_serves_it_again() -> None:
     ours, managed = row(Restorable.OURS), row(Restorable.MANAGED)
-    assert is_back(ours, [seen(Verdict.VALID, OLD)]) == []
-    assert is_back(ours, [seen(Verdict.VALID, OTHER)]) == ["192.0.2.1 serves something else than before"]
-    assert is_back(managed, [seen(Verdict.VALID, OTHER)]) == []
-    assert is_back(managed, [seen(Verdict.INVALID, OTHER)]) == ["192.0.2.1 serves nothing valid"]
-    assert is_back(ours, [seen(Verdict.REFUSED)]) == ["192.0.2.1 serves nothing valid"]
-    assert is_back(ours, []) == ["192.0.2.1 is not looked at any more"]
+    assert is_back(ours, [seen(Verdict.VALID, OLD)], NEW) == []
+    assert is_back(ours, [seen(Verdict.VALID, OTHER)], NEW) == ["192.0.2.1 serves something else than before"]
+    assert is_back(managed, [seen(Verdict.VALID, OTHER)], NEW) == []
+    assert is_back(managed, [seen(Verdict.INVALID, OTHER)], NEW) == ["192.0.2.1 serves nothing valid"]
+    assert is_back(ours, [seen(Verdict.REFUSED)], NEW) == ["192.0.2.1 serves nothing valid"]
+    pushed = version(id=2, number=2, fingerprint=OTHER)
+    assert is_back(managed, [seen(Verdict.VALID, OTHER)], pushed) == ["192.0.2.1 still serves v2"]
+    assert is_back(ours, [], NEW) == ["192.0.2.1 is not looked at any more"]

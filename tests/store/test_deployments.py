@@ -129,10 +129,9 @@ def test_key_types_share_a_target_without_meeting(store: Store) -> None:
     assert [(one.key_type, one.phase) for one in store.unsettled()] == [(KeyType.RSA2048, Phase.FAILED)]
 
 
-def test_a_push_without_an_answer_was_tried_until_one_comes(store: Store) -> None:
+def test_every_version_whose_push_was_begun_may_be_what_is_there(store: Store) -> None:
     old, new = add(store, draft("01")), add(store, draft("02"))
-    store.put_deployments([row(old), row(new), row(new, "fly", pushed=START)])
-    assert store.tried("fastly", "example.com") == [new, old]
-    assert store.tried("fly", "example.com") == []
-    store.put_deployments([row(new, pushed=START)])
-    assert store.tried("fastly", "example.com") == [old]
+    store.put_deployments([row(old, pushed=START), row(new), row(new, "fly", pushed=START)])
+    assert store.begun("fastly", "example.com") == [new, old]
+    assert store.begun("fly", "example.com") == [new]
+    assert store.begun("fly", "www.example.com") == []
