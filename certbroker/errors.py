@@ -10,6 +10,7 @@ CertbrokerError
 ├── NothingDone            it would have been wrong to go on; nothing was touched
 │   └── RecordWanted           … until a person publishes a DNS record
 ├── IssuanceError          the CA said no
+│   ├── MethodNotOffered       … because it does not know this way to prove a name
 │   ├── ChallengeFailed        … because it could not see our proof, or would not
 │   ├── RateLimited            … for now, until .retry_after has passed
 │   └── IssuerUnavailable      … or cannot be reached
@@ -107,6 +108,10 @@ class IssuanceError(CertbrokerError):
         super().__init__(what, hint=hint, now=now)
         self.problem_type = problem_type
         self.status: int | None = None
+
+
+class MethodNotOffered(IssuanceError):
+    """The CA does not offer the challenge that we wanted to answer; another way to prove the name may do."""
 
 
 class ChallengeFailed(IssuanceError):

@@ -242,6 +242,17 @@ class Pinned(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HandedOver(Event):
+    """A step of a takeover or handback is begun, waits, is done or is taken back."""
+
+    kind = "handover"
+    flow: str
+    step: str
+    phase: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Unpinned(Event):
     """The target follows what is wanted again."""
 

@@ -79,6 +79,8 @@ class TargetFacts:
     """The owner wants drift put right there unasked, also where a person did it."""
     agreed: frozenset[str] = frozenset()
     """Names at which what is there now may be replaced though it is not ours: the owner said so once."""
+    theirs: bool = False
+    """A person gave it back to the platform's own certificate."""
     pin: Pin | None = None
     """In force: neither lifted nor over, and its version is not revoked."""
 
@@ -117,4 +119,6 @@ class Selection:
     """The owner agreed to replace what is not ours."""
     heal: bool = False
     """`push`: also what drifted; `renew` only shows it."""
+    take_over: frozenset[str] = frozenset()
+    """Targets where ours also takes the place of the platform's own certificate."""
     store_id: str = ""

@@ -32,6 +32,7 @@ __all__ = [
     "VariantFacts",
     "Verify",
     "due_next",
+    "given_back",
     "plan",
     "rationed",
     "situation",
@@ -81,6 +82,16 @@ def version_for(facts: Facts, target: TargetFacts) -> tuple[KeyType | None, Vers
     return None, None
 
 
+def given_back(certificate: str, target: str) -> Hold:
+    """A person gave it back to the platform's own certificate: nothing is pushed there until a person wants that again."""
+    why = f"{target} was given back to the platform's own certificate"
+    hint = (
+        f"take {target} out of targets in [certificate.{certificate}]; to serve ours there again: "
+        f"certbroker takeover {certificate} --all"
+    )
+    return Hold(certificate, target, why, person=True, hint=hint)
+
+
 def _other_store(facts: Facts) -> list[Hold]:
     holds = []
     for target in facts.targets.values():
@@ -96,6 +107,8 @@ def _pushes(facts: Facts, selection: Selection, target: TargetFacts, orders: Map
     c = facts.certificate
     if selection.targets is not None and target.name not in selection.targets:
         return []
+    if target.theirs and target.name not in selection.take_over:
+        return [given_back(c.name, target.name)]
     key_type, version = version_for(facts, target)
     if key_type is None:
         why = f"{target.name} accepts none of {', '.join(c.keys)}"
@@ -195,9 +208,9 @@ def _push(
             person=True,
             hint=f"to replace it, once: {again} --yes",
         )
-    return Push(
-        Assignment(c.name, target.name, names), key_type, version, _why_push(target, names, version, live), foreign
-    )
+    why = _why_push(target, names, version, live)
+    over = target.name in selection.take_over
+    return Push(Assignment(c.name, target.name, names), key_type, version, why, foreign, over)
 
 
 def _how_long(live: Mapping[str, Live], foreign: Collection[str]) -> str:

@@ -47,6 +47,8 @@ class Push:
     why: str
     foreign: tuple[str, ...] = ()
     """Names at which it replaces a certificate that is not ours."""
+    take_over: bool = False
+    """Also where the platform's own certificate is served and would be left alone."""
 
 
 @dataclass(frozen=True, slots=True)

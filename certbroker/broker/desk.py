@@ -104,6 +104,11 @@ class Desk:
                 )
             return self._challenges
 
+    def look_again(self) -> None:
+        """What DNS said in this run is not relied on any more."""
+        with self._lock:
+            self._challenges = None
+
     def target(self, name: str) -> Target:
         with self._lock:
             if name not in self._targets:

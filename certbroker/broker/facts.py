@@ -9,6 +9,7 @@ from certbroker.config import IssuerSettings
 from certbroker.deploy.causes import Cause as DriftCause
 from certbroker.errors import ProviderError
 from certbroker.failover import Cause, PassedOver
+from certbroker.handover import with_the_platform
 from certbroker.limits import concerns
 from certbroker.model import Assignment, Certificate, KeyType, Live, Owner, Phase, Version, Window
 from certbroker.names import base_name
@@ -50,6 +51,7 @@ def gather(desk: Desk, certificate: Certificate, looked: Looked, *, look: bool, 
         )
     rows = desk.store.deployments(certificate.name)
     drifts = {(row.target, row.name): row for row in desk.store.drifts(certificate.name)}
+    theirs = given_back(desk, certificate.name)
     targets = {
         assignment.target: _target(
             desk,
@@ -61,6 +63,7 @@ def gather(desk: Desk, certificate: Certificate, looked: Looked, *, look: bool, 
             looked,
             look=look,
             heal=heal or config.targets[assignment.target].heal,
+            theirs=assignment.target in theirs,
         )
         for assignment in certificate.assignments
     }
@@ -117,6 +120,7 @@ def _target(
     *,
     look: bool,
     heal: bool,
+    theirs: bool,
 ) -> TargetFacts:
     settings = desk.config.targets[assignment.target]
     traits = desk.target(assignment.target).traits
@@ -154,6 +158,7 @@ def _target(
         trouble=trouble,
         heal=settings.heal,
         agreed=_agreed(desk, assignment, live),
+        theirs=theirs,
         pin=pin,
     )
 
@@ -169,6 +174,11 @@ def _agreed(desk: Desk, assignment: Assignment, live: Mapping[str, Live] | None)
         if (then := said.get((assignment.target, name)))
         and (then.reference, then.fingerprint, then.serial) == (now.reference, now.fingerprint, now.serial)
     )
+
+
+def given_back(desk: Desk, certificate: str) -> frozenset[str]:
+    """Targets that a person gave back to the platform's own certificate."""
+    return with_the_platform((row.do, row.target, row.phase) for row in desk.store.handover(certificate))
 
 
 def pin_at(desk: Desk, certificate: Certificate, target: str) -> Pin | None:

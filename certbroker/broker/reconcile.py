@@ -254,6 +254,7 @@ class Reconciler:
                         step.version,
                         before if isinstance(before, dict) else {},
                         leases[certificate],
+                        take_over=step.take_over,
                     )
                 except LeaseHeld as held:
                     done.held_by = held.holder

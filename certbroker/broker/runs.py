@@ -10,6 +10,7 @@ from certbroker.broker.checks import ask_failing, due_checks
 from certbroker.broker.desk import Desk, nearest
 from certbroker.broker.done import Done
 from certbroker.broker.facts import Looked
+from certbroker.broker.lent import return_lent
 from certbroker.broker.observing import observe, observe_due
 from certbroker.broker.report import Line, Report, State
 from certbroker.broker.running import running
@@ -36,6 +37,7 @@ def renew(
     """Do what is due, and nothing else. `names` narrows it to those certificates, due or not."""
     with running(desk, "renew", reason) as run:
         take_in(desk, names, yes=yes and not names)
+        returned = return_lent(desk)
         selection = Selection(yes=yes, ignore_backoff=bool(names))
         if names:
             chosen = [desk.certificate(name) for name in names]
@@ -50,7 +52,7 @@ def renew(
         seen = observe_due(desk, names)
         done += [*seen.bugs, *reconcile(desk, seen.heal, selection, looked=seen.looked)]
         notes = list(seen.lines) if names else [*due_checks(desk), *seen.lines, *_housekeeping(desk)]
-        return tell(run, done, [*left, *notes])
+        return tell(run, done, [*left, *returned, *notes])
 
 
 def issue(

@@ -28,6 +28,7 @@ from certbroker.world import World
 if TYPE_CHECKING:
     from certbroker.challenges.caa import CaaFinding
     from certbroker.challenges.holding import Holding
+    from certbroker.challenges.lending import Lending
     from certbroker.challenges.locate import Locator
     from certbroker.challenges.lookup import Lookup, Server
     from certbroker.challenges.persist import Verdict
@@ -189,6 +190,13 @@ class Challenges:
                 )
             return self._lookup
 
+    @property
+    def lending(self) -> Lending:
+        """What can be done about a label that leads into somebody else's zone."""
+        from certbroker.challenges.lending import Lending
+
+        return Lending(self.locator, self._opened)
+
     def solver(self, name: str) -> Solver | HttpSolver:
         """The solver of that name in the file, opened at first use. Raises LookupError if there is none."""
         return self._opened.any(name)
@@ -303,6 +311,12 @@ class Challenges:
             method=method,
             lookup=self.lookup,
         )
+
+    def pinned(self, name: str) -> str | None:
+        """The CAA set that lets only certain accounts order `name`; None if there is none. Raises Unavailable."""
+        from certbroker.challenges import caa
+
+        return caa.pinned(base_name(name), wildcard=name.startswith("*."), lookup=self.lookup)
 
 
 def _gone(row: Row) -> NothingDone:

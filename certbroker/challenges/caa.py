@@ -181,6 +181,18 @@ def _property(record: CAA) -> Property:
     return Property(record.flags, record.tag.decode("ascii", "replace").lower(), record.value.decode("latin-1"))
 
 
+def pinned(name: str, *, wildcard: bool, lookup: Lookup) -> str | None:
+    """The CAA set in force for `name` that lets only certain accounts order (RFC 8657), as text; None if there is none.
+
+    Raises Unavailable if DNS does not tell.
+    """
+    standing = look(name, lookup)
+    bearing = standing.bearing(wildcard=wildcard)
+    if not bearing or not all("accounturi" in each.parameters for each in bearing):
+        return None
+    return "; ".join(f"{standing.where}.  CAA  {each}" for each in bearing)
+
+
 def _refusal(property_: Property, asker: Asker) -> str | None:
     """Why this property does not allow it; None if it does."""
     domain, *rest = (part.strip() for part in property_.value.split(";"))

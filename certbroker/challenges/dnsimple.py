@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from certbroker.challenges.solver import ADOPTED, TTL, SolverContext, relative, safe_url, try_writing
+from certbroker.challenges.solver import ADOPTED, TTL, Alias, SolverContext, relative, safe_url, try_writing
 from certbroker.config import Puts
 from certbroker.errors import CredentialsRejected, Missing, Misunderstood, ProviderError, Rejected
 from certbroker.model import JsonObject, Standing, Traits
@@ -122,6 +122,36 @@ class DnsimpleSolver:
         for record in self._records(number, zone, name):
             if _is_ours(record) and content(record) == value:
                 self._delete(str(number), zone, str(record.get("id")))
+
+    # ---- CNAMEs (Lends) ----------------------------------------------------------------------------------------------
+
+    def alias(self, zone: str, name: str) -> Alias | None:
+        record = self._cname(zone, name)
+        return None if record is None else _alias(record)
+
+    def take_away(self, zone: str, name: str, alias: Alias) -> None:
+        record = self._cname(zone, name)
+        if record is None:
+            return
+        if _alias(record).target != alias.target:
+            raise Rejected(
+                f"{name} is a CNAME to {_alias(record).target} by now, and not to {alias.target}",
+                hint="nothing was touched; look who changed it",
+            )
+        account, _ = self._my_account()
+        self._delete(str(account), zone, str(record.get("id")))
+
+    def put_back(self, zone: str, name: str, alias: Alias) -> None:
+        record = self._cname(zone, name)
+        if record is not None and _alias(record).target == alias.target:
+            return
+        account, _ = self._my_account()
+        body = {"name": relative(name, zone), "type": "CNAME", "content": alias.target, "ttl": alias.ttl}
+        self._call("POST", f"/{account}/zones/{_segment(zone)}/records", json=body)
+
+    def _cname(self, zone: str, name: str) -> JsonObject | None:
+        account, _ = self._my_account()
+        return next((r for r in self._records(account, zone, name) if r.get("type") == "CNAME"), None)
 
     def spread(self, zone: str, handle: str) -> bool | None:
         """DNSimple's own look at all its name servers. Its sandbox and a busy service do not know."""
@@ -250,6 +280,11 @@ def content(record: JsonObject) -> str:
     except dns.exception.DNSException:
         return text
     return b"".join(parsed.strings).decode("latin-1") if isinstance(parsed, TXT) else text
+
+
+def _alias(record: JsonObject) -> Alias:
+    ttl = record.get("ttl")
+    return Alias(str(record.get("content", "")).rstrip(".").lower(), ttl if isinstance(ttl, int) else TTL)
 
 
 def _is_ours(record: JsonObject) -> bool:

@@ -14,8 +14,8 @@ from urllib.parse import unquote
 
 from certbroker.testkit.simulator import Request, Response, Simulator
 
-OnChange = Callable[[str, str, tuple[str, ...]], None]
-"""Told after every change of TXT: zone, full name, and the values that stand there now (without quotes)."""
+OnChange = Callable[[str, str, str, tuple[str, ...]], None]
+"""Told after every change of TXT and CNAME: zone, full name, type, and the values that stand there now (without quotes)."""
 
 HOUR_LIMIT: Final = 2400
 
@@ -59,7 +59,7 @@ class DnsimpleSimulator(Simulator):
         *,
         zones: tuple[str, ...] = (),
         account: int = 1010,
-        on_change: OnChange = lambda zone, name, values: None,
+        on_change: OnChange = lambda zone, name, kind, values: None,
         now: Callable[[], datetime] = lambda: datetime(2026, 11, 23, 9, 0, tzinfo=UTC),
     ) -> None:
         super().__init__()
@@ -111,10 +111,10 @@ class DnsimpleSimulator(Simulator):
         record = self._add(self.zones[zone], {"name": name, "type": type_, "content": content}, parent=parent)
         return int(record["id"])
 
-    def values(self, zone: str, name: str) -> tuple[str, ...]:
-        """The TXT values at a relative name."""
+    def values(self, zone: str, name: str, kind: str = "TXT") -> tuple[str, ...]:
+        """The values of that type at a relative name."""
         records = self.zones[zone].records.values()
-        return tuple(_bare(r["content"]) for r in records if r["type"] == "TXT" and r["name"] == name)
+        return tuple(_bare(r["content"]) for r in records if r["type"] == kind and r["name"] == name)
 
     # ---- answering ---------------------------------------------------------------------------------------------------
 
@@ -265,10 +265,10 @@ class DnsimpleSimulator(Simulator):
         return record
 
     def _tell(self, zone: Zone, record: dict[str, Any]) -> None:
-        if record["type"] == "TXT":
-            self._on_change(
-                zone.name, f"{record['name']}.{zone.name}".strip("."), self.values(zone.name, record["name"])
-            )
+        if record["type"] in ("TXT", "CNAME"):
+            full = f"{record['name']}.{zone.name}".strip(".")
+            values = self.values(zone.name, record["name"], record["type"])
+            self._on_change(zone.name, full, record["type"], values)
 
     def _stored(self, type_: str, content: str) -> str:
         if type_ != "TXT" or not self.quotes or (content.startswith('"') and content.endswith('"')):

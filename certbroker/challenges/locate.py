@@ -47,6 +47,23 @@ class Locator:
         with self._lock:
             return self._landings.setdefault(asked, landing)
 
+    def settle(self, landing: Landing) -> None:
+        """We made it so ourselves: what recursors still remember of before is not asked."""
+        with self._lock:
+            self._landings[landing.asked] = landing
+            self._ways[landing.asked] = Way((landing.name,))
+
+    def forget(self, asked: str) -> None:
+        with self._lock:
+            self._landings.pop(asked, None)
+            self._ways.pop(asked, None)
+
+    def own(self, name: str) -> Landing:
+        """Who writes at `name` itself, whatever stands there. Raises NothingDone or ProviderError, as `locate`."""
+        above = name.split(".", 1)[1]  # a CNAME at the name would answer for it
+        solver, zone = self._named(above) or self._listed(above) or self._walked(above, above)
+        return Landing(name, name, zone, solver)
+
     def refuse_held(self, asked: str) -> None:
         """Raises NothingDone if a platform that we know answers there, and nothing in the file says that it is ours.
 

@@ -122,6 +122,31 @@ class Spreads(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Alias:
+    """A CNAME as it stands. `target` is without the final dot, `ttl` in seconds."""
+
+    target: str
+    ttl: int
+
+
+@runtime_checkable
+class Lends(Protocol):
+    """A solver that can take a CNAME away and put it back as it was."""
+
+    def alias(self, zone: str, name: str) -> Alias | None:
+        """The one that stands at `name`, by the service's own word."""
+        ...
+
+    def take_away(self, zone: str, name: str, alias: Alias) -> None:
+        """Delete that CNAME and nothing else. Already gone is fine; one to another target is not ours, and Rejected."""
+        ...
+
+    def put_back(self, zone: str, name: str, alias: Alias) -> None:
+        """Let it stand again. Already there is fine; Rejected if something else stands there."""
+        ...
+
+
 def relative(name: str, zone: str) -> str:
     """`name` without its zone; "" at the apex. Raises Rejected if it is not in the zone."""
     if name == zone:

@@ -5,7 +5,20 @@ from __future__ import annotations
 import click
 
 from certbroker import __version__
-from certbroker.cli import accounts, adopting, forget, keeping, looks, owning, plans, rollback, runs, setup, worlds
+from certbroker.cli import (
+    accounts,
+    adopting,
+    forget,
+    handing,
+    keeping,
+    looks,
+    owning,
+    plans,
+    rollback,
+    runs,
+    setup,
+    worlds,
+)
 from certbroker.cli.command import Group
 from certbroker.world import World
 
@@ -39,6 +52,6 @@ def app(ctx: click.Context, config: str | None, verbose: int) -> None:
         ctx.with_resource(debug_logging(ctx.find_root().obj.stderr))
 
 
-for module in (setup, plans, runs, rollback, looks, owning, accounts, adopting, forget, keeping, worlds):
+for module in (setup, plans, runs, rollback, handing, looks, owning, accounts, adopting, forget, keeping, worlds):
     for command in module.COMMANDS:
         app.add_command(command)

@@ -35,6 +35,7 @@ from certbroker.model import (
     Version,
     Waiting,
 )
+from certbroker.provider import TradesManaged
 from certbroker.secret import Secret
 from certbroker.store import DeploymentRow, Store
 from certbroker.world import World
@@ -87,9 +88,18 @@ class Saga:
     # ---- push --------------------------------------------------------------------------------------------------------
 
     def push(
-        self, target: Target, assignment: Assignment, version: Version, before: Mapping[str, Live], lease: Lease
+        self,
+        target: Target,
+        assignment: Assignment,
+        version: Version,
+        before: Mapping[str, Live],
+        lease: Lease,
+        *,
+        take_over: bool = False,
     ) -> None:
         """Make `target` serve `version` for the assignment's names and look whether it does.
+
+        `take_over`: also in the place of the platform's own certificate, where the adapter would leave that alone.
 
         Whatever the place says or does ends as a phase in the store. Raises only LeaseHeld and StoreError.
         """
@@ -112,8 +122,9 @@ class Saga:
             rows[name] = replace(row, before_seen=seen, begun=now, deadline=watched)
         self.store.put_deployments(list(rows.values()))
         lease.check()
+        push = _push_of(target, take_over=take_over)
         try:
-            outcomes = target.provider.push(bundle, before)
+            outcomes = push(bundle, before)
         except ProviderError as error:
             outcomes = dict.fromkeys(rows, Failed(error))
         records = [
@@ -122,7 +133,7 @@ class Saga:
         if records and self._publish(target, assignment, records):
             lease.check()
             try:
-                outcomes = {**outcomes, **target.provider.push(bundle, target.provider.inspect(assignment))}
+                outcomes = {**outcomes, **push(bundle, target.provider.inspect(assignment))}
             except ProviderError as error:
                 outcomes = {n: each if isinstance(each, Done) else Failed(error) for n, each in outcomes.items()}
         self._note(target, rows, version, outcomes, has_edges=bool(edges))
@@ -405,6 +416,11 @@ def _is_verified(row: DeploymentRow) -> bool:
 def _may_be_done(error: ProviderError) -> bool:
     """No answer came that says what became of the call."""
     return isinstance(error, Unavailable)
+
+
+def _push_of(target: Target, *, take_over: bool) -> Callable[[Bundle, Mapping[str, Live]], Mapping[str, Outcome]]:
+    provider = target.provider
+    return provider.take_over if take_over and isinstance(provider, TradesManaged) else provider.push
 
 
 def _never_tried(row: DeploymentRow) -> bool:

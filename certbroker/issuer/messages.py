@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from acme import messages
 from josepy.json_util import JSONObjectWithFields, field
 
-from certbroker.errors import IssuanceError
+from certbroker.errors import IssuanceError, MethodNotOffered
 from certbroker.issuer.problem import Problem, printable
 from certbroker.names import NAME, is_address
 
@@ -194,7 +194,7 @@ class Authorization:
                     )
                 return challenge
         offered = ", ".join(c.type for c in self.challenges) or "nothing that can be read"
-        raise IssuanceError(f"{ca} does not offer {kind} for {self.pattern}: it offers {offered}")
+        raise MethodNotOffered(f"{ca} does not offer {kind} for {self.pattern}: it offers {offered}")
 
     def problems(self) -> list[str]:
         """What went wrong with this name, in the CA's words; empty if nothing did."""

@@ -41,6 +41,12 @@ class Roots:
         return cls(keys.read_chain(pem, what="the roots"))
 
     @classmethod
+    def with_system(cls, pem: str) -> Roots:
+        """The system's, and those in `pem` beside them. Raises BadMaterial if there is no certificate in `pem`."""
+        with _reading:
+            return cls([*_system_certificates(), *keys.read_chain(pem, what="the roots")])
+
+    @classmethod
     def system(cls) -> Roots:
         """The system's own; where there is none, Mozilla's as `certifi` (which requests brings) has them. Read once."""
         with _reading:
@@ -52,6 +58,11 @@ _reading = threading.Lock()
 
 @functools.cache
 def _system_roots() -> Roots:
+    return Roots(_system_certificates())
+
+
+@functools.cache
+def _system_certificates() -> list[x509.Certificate]:
     built_in = ssl.get_default_verify_paths().openssl_cafile
     for bundle in (built_in, *SYSTEM_BUNDLES, certifi.where()):
         try:
@@ -59,7 +70,7 @@ def _system_roots() -> Roots:
         except OSError:
             continue
         if found := list(_readable(text)):
-            return Roots(found)
+            return found
     raise BadMaterial("no trusted roots were found on this machine", hint="install the package ca-certificates")
 
 

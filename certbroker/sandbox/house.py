@@ -108,6 +108,8 @@ class Sandbox:
     def _roll_out(self, platform: Embedded) -> None:
         """Bring each edge of a platform to what the platform says it serves."""
         for address in platform.addresses:
+            if address not in self.edges:  # one that the platform has got since the world began
+                self.edges[address] = self._stack.enter_context(TlsEdge(self._clock))
             edge = self.edges[address]
             serving = platform.serving_at(address)
             served = self._served.setdefault(address, {})
@@ -119,9 +121,9 @@ class Sandbox:
                     edge.serve(name, chain, key)
                     served[name] = chain
 
-    def _publish(self, zone: str, name: str, values: tuple[str, ...]) -> None:
+    def _publish(self, zone: str, name: str, kind: str, values: tuple[str, ...]) -> None:
         """What is written at the DNS provider is what the world's DNS says."""
-        self.dns.set(name, "TXT", *values)
+        self.dns.set(name, kind, *values)
 
     def _lookup(self, name: str, rdtype: str) -> list[str]:
         if rdtype == "TXT":

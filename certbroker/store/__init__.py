@@ -19,6 +19,7 @@ from certbroker.store.deployments import Deployments
 from certbroker.store.due import Due
 from certbroker.store.findings import Findings
 from certbroker.store.forgetting import Forgetting
+from certbroker.store.handovers import Handovers
 from certbroker.store.labels import Labels
 from certbroker.store.leases import Lease, Leases
 from certbroker.store.looks import Looks
@@ -36,6 +37,8 @@ from certbroker.store.rows import (
     DueRow,
     FindingRow,
     FindingState,
+    HandoverPhase,
+    HandoverRow,
     HistoryRow,
     InForce,
     LabelRow,
@@ -67,6 +70,8 @@ __all__ = [
     "DueRow",
     "FindingRow",
     "FindingState",
+    "HandoverPhase",
+    "HandoverRow",
     "HistoryRow",
     "InForce",
     "LabelRow",
@@ -101,6 +106,7 @@ class Store(
     Passed,
     Pins,
     Agreed,
+    Handovers,
     Published,
     Deployments,
     Forgetting,

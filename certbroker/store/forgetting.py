@@ -55,7 +55,7 @@ class Forgetting(Tally):
             under_way = and_(mine, order.c.state.not_in(("done", "failed")))
             connection.execute(update(order).where(under_way).values(state="failed", error="forgotten"))
             _drop(connection, version, version.c.certificate == certificate)
-            for table in (schema.seen, schema.agreed, schema.passed_over):
+            for table in (schema.seen, schema.agreed, schema.passed_over, schema.handover):
                 _drop(connection, table, table.c.certificate == certificate)
             due, finding = schema.due.c, schema.finding.c
             pruning = and_(due.kind == "prune", due.subject.endswith(f"/{certificate}", autoescape=True))

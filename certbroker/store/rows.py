@@ -26,6 +26,7 @@ OrderState = Literal["planned", "placed", "presented", "answered", "finalizing",
 RecordState = Literal["planned", "present", "removed"]
 Purpose = Literal["challenge", "ownership"]
 RecordKind = Literal["txt", "http"]
+HandoverPhase = Literal["open", "begun", "waiting", "done", "undoing", "undone"]
 FindingState = Literal["ok", "warn", "fail"]
 
 
@@ -285,6 +286,28 @@ class PinRow:
     since: datetime
     until: datetime
     why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandoverRow:
+    """One step of a takeover or a handback."""
+
+    certificate: str
+    flow: str
+    step: str
+    number: int
+    do: str
+    target: str | None
+    what: str
+    way_back: str
+    """How it is taken back, in words; empty if there is nothing to take back."""
+    on_request: bool
+    phase: HandoverPhase
+    since: datetime
+    undo: JsonObject | None = None
+    """What taking it back needs."""
+    why: str | None = None
+    hint: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -328,6 +328,26 @@ agreed = Table(
     Column("at", Moment, nullable=False),
 )
 """What is not ours and may be replaced, because the owner said so once; over as soon as ours is proven there."""
+handover = Table(
+    "handover",
+    metadata,
+    Column("certificate", String(255), primary_key=True),
+    Column("flow", String(80), primary_key=True),  # takeover | handback TARGET
+    Column("step", String(80), primary_key=True),
+    Column("number", Integer, nullable=False),
+    Column("do", String(16), nullable=False),
+    Column("target", String(64)),
+    Column("what", Words, nullable=False),
+    Column("way_back", Words, nullable=False),
+    Column("on_request", Boolean, nullable=False),
+    Column("phase", String(16), nullable=False),  # open | begun | waiting | done | undoing | undone
+    Column("undo", _json),
+    Column("why", Words),
+    Column("hint", Words),
+    Column("since", Moment, nullable=False),
+    Index("handover_phase", "phase"),
+)
+"""The steps of a takeover or a handback. `undo` is what taking it back needs, written before anything outside is touched."""
 
 tally = Table(
     "tally",

@@ -82,7 +82,7 @@ class FastlysOwn:
             served = [each for each in own.domains if self._serves(each, own)]
             if served:
                 what = f"{SERVICE} serves {', '.join(served)} with its own certificate"
-                return Failed(Rejected(what, hint="nothing was touched; ours has to take its place first"))
+                return Failed(Rejected(what, hint=self._why_not(served, own)))
             try:
                 self._api.delete_subscription(own.id)
             except Missing:
@@ -93,6 +93,14 @@ class FastlysOwn:
             return Done()
 
         return _each(assignment.names, end)
+
+    def _why_not(self, names: Sequence[str], own: Subscription) -> str:
+        if all(self._elsewhere(name, own) for name in names):
+            return (
+                f"nothing was touched: it is served at {self._elsewhere(names[0], own)}, beside ours; once nobody is sent there "
+                "any more, disable TLS for it there at Fastly"
+            )
+        return "nothing was touched; ours has to take its place first"
 
     def _of(self, names: Sequence[str]) -> dict[str, Subscription]:
         """The one of each name; an issued one before others."""

@@ -259,7 +259,7 @@ def test_long_and_quoted_content_is_read_back(tmp_path: Path, cloud: DnsimpleSim
 def test_every_change_is_told_to_the_world_that_serves_it() -> None:
     served: dict[str, tuple[str, ...]] = {}
     cloud = DnsimpleSimulator(
-        zones=("example.com",), on_change=lambda zone, name, values: served.update({name: values})
+        zones=("example.com",), on_change=lambda zone, name, kind, values: served.update({name: values})
     )
     cloud.add_record("example.com", "_acme-challenge", "TXT", '"one"')
     assert served == {NAME: ("one",)}

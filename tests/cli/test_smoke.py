@@ -84,6 +84,8 @@ ANSWERS = [
     "history",
     "explain main",
     "rollback main --to v1",
+    "takeover main",
+    "handback main --target fly-blue",
     "account show",
     "account make sandbox",
     "account rollover sandbox",

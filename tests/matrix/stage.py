@@ -388,7 +388,7 @@ def stage(folder: Path, *, apps: Sequence[str] = ("site-blue",)) -> Iterator[Sta
         dns.add("ns1.example.com", "A", "127.0.0.1")
         dnsimple = DnsimpleSimulator(
             zones=("example.com",),
-            on_change=lambda zone, name, values: dns.set(name, "TXT", *values),
+            on_change=lambda zone, name, kind, values: dns.set(name, kind, *values),
             now=clock.true,
         )
         with serve(dnsimple) as served:

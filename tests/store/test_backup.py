@@ -14,7 +14,7 @@ from certbroker.events import OrderStarted
 from certbroker.failover import Cause, PassedOver
 from certbroker.limits import Told
 from certbroker.model import KeyType, Live, Owner, Phase, Record, Restorable, Window
-from certbroker.store import DeploymentRow, DueRow, LabelRow, PinRow, SeenRow, Store, schema
+from certbroker.store import DeploymentRow, DueRow, HandoverRow, LabelRow, PinRow, SeenRow, Store, schema
 from certbroker.store.backup import dump, load
 from tests.clock import START, TestClock
 from tests.store.fixtures import BOX, add, draft
@@ -48,6 +48,23 @@ def fill(store: Store) -> None:
     store.put_account("letsencrypt", "https://ca.example/dir", "https://ca.example/acct/1", key_type=KeyType.P256)
     store.put_pins([PinRow("main", "fly", version.id, START, START + timedelta(days=9), "old clients")])
     store.agree("main", "fly", {"example.com": Live(Owner.FOREIGN, Restorable.KEPT, "x")})
+    step = HandoverRow(
+        certificate="main",
+        flow="takeover",
+        step="serve fly",
+        number=2,
+        do="serve",
+        target="fly",
+        what="ours is put in front",
+        way_back="ours is taken away",
+        on_request=False,
+        phase="begun",
+        since=START,
+        undo={"names": ["example.com"]},
+        why="w",
+        hint="h",
+    )
+    store.put_handover([step])
     store.put_directory("https://ca.example/dir", {"newOrder": "https://ca.example/new"})
     store.put_window(Window(version.id, START, START + timedelta(days=1), START, START, START, "https://why.example"))
     store.put_deployments(

@@ -345,6 +345,25 @@ def upgrade() -> None:
     )
     op.create_index("pin_version", "pin", ["version_id"], unique=False)
     op.create_table(
+        "handover",
+        sa.Column("certificate", sa.String(length=255), nullable=False),
+        sa.Column("flow", sa.String(length=80), nullable=False),
+        sa.Column("step", sa.String(length=80), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("do", sa.String(length=16), nullable=False),
+        sa.Column("target", sa.String(length=64), nullable=True),
+        sa.Column("what", sa.Text(), nullable=False),
+        sa.Column("way_back", sa.Text(), nullable=False),
+        sa.Column("on_request", sa.Boolean(), nullable=False),
+        sa.Column("phase", sa.String(length=16), nullable=False),
+        sa.Column("undo", sa.JSON(none_as_null=True), nullable=True),
+        sa.Column("why", sa.Text(), nullable=True),
+        sa.Column("hint", sa.Text(), nullable=True),
+        sa.Column("since", sa.DateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("certificate", "flow", "step"),
+    )
+    op.create_index("handover_phase", "handover", ["phase"], unique=False)
+    op.create_table(
         "window",
         sa.Column("version_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("start", sa.DateTime(), nullable=False),

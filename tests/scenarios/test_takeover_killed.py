@@ -1,0 +1,158 @@
+"""A takeover that dies by SIGKILL in any of its steps, and is then taken back: users never notice, and all is as before."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+
+from certbroker.sandbox.house import Sandbox
+from certbroker.testkit.simulator import Fault, Request
+from tests.scenarios.test_takeover import LABEL, edges, flydns, label, served
+from tests.scenarios.town import Town
+from tests.scenarios.users import users
+from tests.scenarios.victim import Job, SharedClock, Victims
+
+NAMES = ("example.com", "www.example.com")
+TARGETS = ("fastly", "fly-blue")
+When = Literal["before", "after"]
+
+KILLS: dict[int, list[tuple[str, int, When]]] = {
+    1: [],  # has a test of its own
+    2: [("fly", 0, "before"), ("fly", 0, "after"), ("fly", 1, "after")],
+    3: [("fastly", 0, "after"), ("fastly", 0, "after"), ("fastly", 0, "after"), ("fastly", 1, "after")],
+    4: [],  # only looks
+    5: [("fly", 0, "after"), ("fly", 1, "before")],
+    6: [("fastly", 0, "after"), ("fastly", 1, "before")],
+    7: [("dnsimple", 0, "after"), ("dnsimple", 1, "before")],
+}
+"""By step: at which write, where, before or after its effect. Fastly's are the key, the certificate, one activation, the next:
+what is there already is not written again."""
+
+
+class Scene:
+    """Fly and Fastly manage both names, DNS leads to Fastly, Fly holds one label; the CA offers dns-01 alone."""
+
+    def __init__(self, town: Town, victims: Victims) -> None:
+        self.town = town
+        self.victims = victims
+        self.places: dict[str, Any] = {"ca": town.ca, "dnsimple": town.house.dnsimple, **town.house.platforms}
+
+    def die(self, step: int, where: str, number: int, when: When) -> bool:
+        """A run of that step which is killed at the write of that number (from 0) to `where`; False if it makes fewer."""
+        writes = itertools.count()
+
+        def counts(request: Request) -> bool:
+            return request.write and not request.path.endswith("/check") and next(writes) == number
+
+        place = self.places[where]
+        place.faults.append(Fault(self.victims.kill, when=when, matches=counts))
+        config = str(self.town.folder / "certbroker.toml")
+        clock = self.town.clock
+        assert isinstance(clock, SharedClock)
+        argv = ("--config", config, "takeover", "main", "--step", str(step))
+        killed = self.victims.run(
+            Job(argv, str(self.town.folder), self.town.environ, str(clock.path), seed=1000)
+        ).killed
+        place.faults.clear()
+        if killed:
+            self._leases_run_out()
+        return killed
+
+    def _leases_run_out(self) -> None:
+        with closing(sqlite3.connect(self.town.folder / "state" / "store.db")) as store, store:
+            store.execute("UPDATE lease SET expires = '2001-01-01 00:00:00.000000'")
+
+    def take_back(self, step: int) -> None:
+        """That step alone; and its place is as it was before it."""
+        self.town.run("takeover", "main", "--undo", str(step))
+        self.own_is_there(step)
+        if step in (2, 3):
+            assert served(self.town, "fly-blue" if step == 2 else "fastly") == {"not ours"}
+        else:
+            assert served(self.town, "fastly") == served(self.town, "fly-blue") == {"v1"}
+
+    def own_is_there(self, step: int = 1) -> None:
+        """What the platforms have of their own, unless an earlier step has ended it, and the label by which it is proven."""
+        fly, fastly = self.town.platform("fly"), self.town.platform("fastly")
+        assert step > 5 or all("fly" in fly.stored("site-blue")[name] for name in NAMES)
+        assert step > 6 or {
+            each.domains[0] for each in fastly.estate.subscriptions.values() if each.certificate
+        } == set(NAMES)
+        self.label_is_back()
+
+    def label_is_back(self) -> None:
+        assert self.town.house.dns.values(LABEL, "CNAME") == [f"{flydns(self.town)}."]
+        assert self.town.house.dns.txt(LABEL) == []
+
+
+@pytest.fixture(scope="module")
+def victims() -> Iterator[Victims]:
+    with Victims() as made:
+        yield made
+
+
+@contextmanager
+def scene(folder: Path, victims: Victims) -> Iterator[Scene]:
+    """No handshake may fail in it."""
+    folder.mkdir()
+    clock = SharedClock(folder / "clock")
+    with Sandbox(clock=clock, rng=random.Random(7)) as house:
+        town = Town(folder, house, clock)
+        town.configure(certificates=town.certificate(names=NAMES, targets=TARGETS))
+        fly, fastly = town.platform("fly"), town.platform("fastly")
+        quirks = {"managed_activation_moves": True, "managed_activation_returns": True, "subscription_beside": True}
+        fastly.quirks = replace(fastly.quirks, **quirks)
+        for name in NAMES:
+            fly.manage("site-blue", name)
+            fastly.manage(name)
+            house.dns.add(name, "A", fastly.addresses[0])
+        fly.on_change()
+        fastly.on_change()
+        label(town, flydns(town))
+        house.dnsimple.add_record("example.com", "_acme-challenge.www", "CNAME", f"www.{flydns(town)}")
+        town.ca.bad.offered = ("dns-01",)
+        town.run("init")
+        with users(town, edges(town), NAMES) as made:
+            yield Scene(town, victims)
+        assert made.bad == []
+
+
+def test_killed_in_any_step_and_taken_back(tmp_path: Path, victims: Victims) -> None:
+    """In one town: it is killed in a step, the step is taken back, killed again, and at last done; then all is taken back."""
+    with scene(tmp_path / "town", victims) as here:
+        for step, kills in KILLS.items():
+            for where, number, when in kills:
+                assert here.die(step, where, number, when), (
+                    f"step {step} makes fewer than {number + 1} writes at {where}"
+                )
+                here.take_back(step)
+            here.town.run("takeover", "main", "--step", str(step))
+        here.town.run("takeover", "main", "--undo")
+        here.own_is_there()
+        assert served(here.town, "fastly") == served(here.town, "fly-blue") == {"not ours"}
+
+
+@pytest.mark.parametrize(
+    ("number", "when", "by"),
+    [(0, "after", "renew"), (2, "after", "undo"), (5, "after", "undo"), (6, "before", "renew")],
+)
+def test_killed_while_labels_are_lent(tmp_path: Path, victims: Victims, number: int, when: When, by: str) -> None:
+    """Two labels are taken away, two proofs written and removed, two labels put back: by hand, or by the next renew."""
+    with scene(tmp_path / "town", victims) as here:
+        assert here.die(1, "dnsimple", number, when)
+        if by == "renew":
+            here.town.run("renew", ends=None)
+        else:
+            here.town.run("takeover", "main", "--undo")
+        here.own_is_there()
+        here.town.run("takeover", "main", "--step", "1")
+        here.own_is_there()
+        assert len(here.town.ca.issued) == 1
