@@ -14,7 +14,7 @@ from certbroker.broker.desk import Desk, nearest
 from certbroker.broker.managing import Managed, managing
 from certbroker.broker.report import State, Trouble, day, served_now
 from certbroker.challenges import caa
-from certbroker.challenges.caa import Asker, Property, Standing, Use
+from certbroker.challenges.caa import Asker, CaaFinding, Property, Standing, Use
 from certbroker.challenges.holders import holder_of
 from certbroker.errors import IssuanceError, NothingDone, ProviderError, UsageError
 from certbroker.model import Certificate
@@ -142,16 +142,12 @@ class _Survey:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
-        self._found: dict[str, Standing | ProviderError] = {}
-        self._askers: dict[tuple[str, str], tuple[Asker, str] | Line] = {}
+        self._found: dict[str, Standing | CaaFinding] = {}
 
-    def at(self, base: str) -> Standing | ProviderError:
+    def at(self, base: str) -> Standing | CaaFinding:
         """The set that is about `base`, or why that is not known."""
         if base not in self._found:
-            try:
-                self._found[base] = caa.look(base, self._desk.challenges().lookup)
-            except ProviderError as error:
-                self._found[base] = error
+            self._found[base] = caa.looked(base, self._desk.challenges().lookup)
         return self._found[base]
 
     def places(self, names: Sequence[str]) -> list[str]:
@@ -229,11 +225,8 @@ class _Survey:
         return Line(state, name_of or None, record, what, note)
 
     def _judged(self, name: str, asker: Asker) -> tuple[State, str]:
-        standing = self.at(base_name(name))
-        if not isinstance(standing, Standing):
-            return State.WARN, f"CAA of {base_name(name)} cannot be looked up: {standing.what}"
-        found = caa.judge(base_name(name), standing, asker, wildcard=name.startswith("*."))
-        return (_STATES[found.state] if found.stands else State.NONE), found.what
+        found = caa.judge(base_name(name), self.at(base_name(name)), asker, wildcard=name.startswith("*."))
+        return State.NONE if found.state == "ok" and not found.stands else _STATES[found.state], found.what
 
     def _below(self, where: str) -> Iterator[tuple[Certificate, str, tuple[str, ...]]]:
         """Certificate, issuer, and the names that CAA at `where` is about."""
@@ -269,7 +262,7 @@ class _Survey:
                 )
 
 
-def _sentence(where: str, standing: Standing | ProviderError) -> str:
+def _sentence(where: str, standing: Standing | CaaFinding) -> str:
     if not isinstance(standing, Standing):
         return f"what stands is not known: {standing.what}"
     if not standing.properties:

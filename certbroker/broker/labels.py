@@ -23,6 +23,8 @@ from certbroker.model import Certificate, Method
 from certbroker.store import DueRow, LabelRow
 
 KIND: Final = "label"
+OF_CHECK: Final = "dns"
+"""The kind of finding by which `check` says for a whole certificate what this says for each label."""
 DAILY: Final = timedelta(hours=24)
 TOGETHER: Final = 8
 """Certificates looked at at the same time."""
@@ -83,12 +85,17 @@ def look_again(desk: Desk, *, asked: bool = False) -> list[Line]:
     now = desk.world.clock.now()
     lines = []
     for finding in desk.store.findings(state="fail"):
-        if finding.kind != KIND or (finding.at >= now and not asked):
+        if finding.at >= now and not asked:
             continue
-        users = needed_by(desk, finding.name)
-        if not users:
-            lines += _told(desk, Finding(State.OK, KIND, finding.name, "no certificate of the file is proven there"))
-        for certificate in users[:1]:
+        if finding.kind == KIND:
+            users = needed_by(desk, finding.name)[:1]
+            if not users:
+                lines += _told(
+                    desk, Finding(State.OK, KIND, finding.name, "no certificate of the file is proven there")
+                )
+        else:
+            users = [c for c in desk.config.certificates.values() if (finding.kind, finding.name) == (OF_CHECK, c.name)]
+        for certificate in users:
             lines += _look(desk, certificate)
     return lines
 
@@ -106,13 +113,18 @@ def _look(desk: Desk, certificate: Certificate) -> list[Line]:
     except IssuanceError:
         return []  # the issuer's own line says it
     lines = []
+    ours = bool(places)
     for label, (name, means) in places.items():
         known = desk.store.label(label)
-        row, finding = judge(known, desk.challenges().holding(name, means), certificate.name, desk.world.clock.now())
+        found = desk.challenges().holding(name, means)
+        row, finding = judge(known, found, certificate.name, desk.world.clock.now())
         if row is not None:
             desk.store.put_label(row)
         if finding is not None:
             lines += _told(desk, finding, silent=known is None)
+        ours = ours and found.whose is Whose.OURS
+    if ours and any((f.kind, f.name) == (OF_CHECK, certificate.name) for f in desk.store.findings(state="fail")):
+        remember(desk, Finding(State.OK, OF_CHECK, certificate.name, "its labels are ours"))
     return lines
 
 

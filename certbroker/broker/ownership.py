@@ -6,27 +6,22 @@ and what that breaks for whom, until when.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from certbroker.broker.authority import certificate_of
 from certbroker.broker.desk import Desk, nearest
+from certbroker.broker.found import IN_DNS, Found, NotYet, find
 from certbroker.broker.managing import Managed, managing
 from certbroker.broker.report import State, Trouble, day, served_now, worst
-from certbroker.challenges import Means
-from certbroker.challenges.caa import Asker, CaaFinding
+from certbroker.challenges import Means, caa
+from certbroker.challenges.caa import Standing
 from certbroker.challenges.holding import Holding, Whose
-from certbroker.errors import (
-    IssuanceError,
-    NothingDone,
-    ProviderError,
-    UsageError,
-)
+from certbroker.errors import UsageError
 from certbroker.model import Certificate, Method
 from certbroker.names import NAME, base_name, covers, is_address
 
-IN_DNS: Final = (Method.DNS_01, Method.DNS_ACCOUNT_01, Method.DNS_PERSIST_01)
 METHODS: Final = (*IN_DNS, Method.HTTP_01)
 UNSURE: Final = frozenset({Method.DNS_ACCOUNT_01, Method.DNS_PERSIST_01})
 """Drafts: no directory tells whether a CA offers them; only an order does."""
@@ -87,35 +82,7 @@ class Ownership:
     exit_code: int
 
 
-@dataclass(frozen=True, slots=True)
-class NotYet:
-    """Why there is no label to look at."""
-
-    what: str
-    hint: str = ""
-
-
-# ---- what is found -----------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What was found about one name that is proven (the wildcard where it is among the names)."""
-
-    name: str
-    holdings: Mapping[Method, Holding | NotYet]
-    http: tuple[State, str, str]
-    """Whether it can be answered over HTTP, by whom or why not, and a hint."""
-    caa: Mapping[Method, tuple[CaaFinding, ...]]
-    managed: tuple[Managed, ...] = ()
-    leads_to: frozenset[str] = frozenset()
-    """Addresses that the world finds for the name."""
-    ours: frozenset[str] = frozenset()
-    """Targets that serve ours for it."""
-
-    @property
-    def base(self) -> str:
-        return base_name(self.name)
+# ---- what is asked ----------------------------------------------------------------------------------------------------
 
 
 def who_owns(desk: Desk, name: str) -> Ownership:
@@ -131,7 +98,7 @@ def who_owns(desk: Desk, name: str) -> Ownership:
     targets = [a.target for a in certificate.assignments] if certificate else list(desk.config.targets)
     asked = managing(desk, [n for n in names if not is_address(n)], targets)
     found = [
-        _find(desk, each, issuer, certificate, [m for m in asked.managed if base_name(m.name) == base_name(each)])
+        find(desk, each, issuer, certificate, [m for m in asked.managed if base_name(m.name) == base_name(each)])
         for each in Means.asked(names)
     ]
     return decide(
@@ -153,70 +120,6 @@ def _names(desk: Desk, name: str, certificate: Certificate | None) -> Sequence[s
         raise UsageError(what, hint=nearest(name, desk.config.certificates))
     covering = [each for each in certificate.names if covers(each, asked)] if certificate else []
     return list(dict.fromkeys([asked, *covering]))
-
-
-def _find(desk: Desk, name: str, issuer: str, certificate: Certificate | None, managed: Sequence[Managed]) -> Found:
-    identities: tuple[str, ...] = ()
-    trouble = ""
-    try:
-        identities = desk.issuer(issuer).directory().caa_identities
-    except (IssuanceError, NothingDone) as error:
-        trouble = error.what
-    account = desk.store.account(issuer, desk.config.issuers[issuer].directory)
-    uri = account.uri if account else None
-    alias = certificate.alias if certificate else None
-    means = [Means(m, uri, identities, None if m is Method.DNS_PERSIST_01 else alias) for m in IN_DNS]
-    holdings = {each.method: _holding(desk, name, each, trouble, issuer) for each in means}
-    served = (
-        {row.target for row in desk.store.deployments(certificate.name) if row.phase.settled} if certificate else set()
-    )
-    addresses = desk.challenges().lookup.addresses(base_name(name)) if managed else ()
-    return Found(
-        name,
-        holdings,
-        _over_http(desk, name),
-        {m: _caa(desk, name, Asker(identities, uri, m), trouble) for m in METHODS},
-        tuple(managed),
-        frozenset(addresses),
-        frozenset(served),
-    )
-
-
-def _holding(desk: Desk, name: str, means: Means, trouble: str, issuer: str) -> Holding | NotYet:
-    if is_address(name):
-        return NotYet("no record in DNS proves an address")
-    if means.wants_account:
-        return NotYet(f"it names our account at {issuer}, and there is none yet", f"certbroker account make {issuer}")
-    if means.method is Method.DNS_PERSIST_01 and not means.issuers:
-        return NotYet(trouble or f"{issuer} does not tell by which domain it is named")
-    return desk.challenges().holding(name, means)
-
-
-def _over_http(desk: Desk, name: str) -> tuple[State, str, str]:
-    if name.startswith("*."):
-        return State.FAIL, "nothing that is answered over HTTP proves a wildcard", ""
-    try:
-        solver = desk.challenges().answering(name)
-        desk.challenges().prepare(name, Means(Method.HTTP_01))
-    except (NothingDone, ProviderError) as error:
-        return State.FAIL, error.what, error.hint or ""
-    return State.OK, f"answered by solver {solver}, where {name} leads at port 80", ""
-
-
-def _caa(desk: Desk, name: str, asker: Asker, trouble: str) -> tuple[CaaFinding, ...]:
-    if trouble:
-        return (CaaFinding("warn", name, f"whether CAA allows it is not known: {trouble}"),)
-    if is_address(name) or asker.method is None:
-        return ()
-    return tuple(
-        desk.challenges().caa(
-            name,
-            issuers=asker.issuers,
-            account_uri=asker.account_uri,
-            wildcard=name.startswith("*."),
-            method=asker.method,
-        )
-    )
 
 
 # ---- what follows ------------------------------------------------------------------------------------------------------
@@ -268,16 +171,14 @@ def _best(ways: Sequence[Way]) -> list[Way]:
 def _ways(found: Found, issuer: str, wanted: Method | None) -> Iterator[Way]:
     for method in METHODS:
         state, what, hint = found.http if method is Method.HTTP_01 else _by_label(found.holdings[method])
-        for finding in found.caa[method]:
-            if finding.state == "fail" and state is not State.FAIL:
-                state, what, hint = State.FAIL, finding.what, finding.hint or ""
-            elif finding.state == "warn" and state is State.OK:
-                state, what, hint = State.WARN, finding.what, finding.hint or ""
+        finding = found.allowed(method)
+        if finding.state == "fail" and state is not State.FAIL:
+            state, what, hint = State.FAIL, finding.what, finding.hint or ""
+        elif finding.state == "warn" and state is State.OK:
+            state, what, hint = State.WARN, finding.what, finding.hint or ""
         if method in UNSURE and state in (State.OK, State.WAIT) and method is not wanted:
-            state, what = (
-                State.WARN if state is State.OK else state,
-                f"{what}; only an order tells whether {issuer} offers it",
-            )
+            state = State.WARN if state is State.OK else state
+            what = f"{what}; only an order tells whether {issuer} offers it"
         yield Way(found.name, method, state, what, hint, method is wanted)
 
 
@@ -302,11 +203,12 @@ def _holders(found: Found, wanted: Method | None) -> Iterator[Holder]:
         bad = State.FAIL if method is wanted else State.WARN if method is Method.DNS_01 else State.NONE
         state = State.OK if holding.whose is Whose.OURS else State.WARN if holding.whose is Whose.UNKNOWN else bad
         yield Holder(state, "label", holding.name, _hands(holding, found), holding.cname or "")
-    for finding in dict.fromkeys(found.caa[wanted] if wanted else found.caa[Method.DNS_01]):
-        state = {"ok": State.OK if finding.stands else State.NONE, "warn": State.WARN, "fail": State.FAIL}[
-            finding.state
-        ]
-        yield Holder(state, "caa", found.base, finding.what)
+    finding = found.allowed(wanted or Method.DNS_01)
+    known = {"ok": State.OK if finding.stands else State.NONE, "warn": State.WARN, "fail": State.FAIL}
+    yield Holder(known[finding.state], "caa", found.base, finding.what)
+    if isinstance(found.caa, Standing):
+        for line in found.caa.properties:
+            yield Holder(State.NONE, "caa", found.caa.where, "it stands", str(caa.record(found.caa.where, line)))
     for each in found.managed:
         yield Holder(State.WARN if each.active else State.NONE, "managed", each.name, _managed(each))
 
@@ -355,17 +257,12 @@ def _changes(found: Found, way: Way) -> Iterator[Change]:
         old = holding.cname or ""
         new = str(holding.wanted) if holding.wanted else ""
         if old or new:
-            why = (
-                "then proofs of ours are found there"
-                if new
-                else "certbroker writes its TXT there while it orders, and removes it"
-            )
+            why = "then proofs of ours are found there" if new else "certbroker writes its TXT there while it orders"
             yield Change(old, new, why, tuple(_breaks(holding, found)) if old else ())
-    for finding in found.caa[way.method]:
-        if finding.state == "fail" and finding.hint:
-            yield Change(
-                "", finding.hint.removeprefix("add "), f"{finding.what}; all of them: certbroker caa {found.base}"
-            )
+    finding = found.allowed(way.method)
+    if finding.state == "fail" and (finding.hint or "").startswith("add "):
+        why = f"{finding.what}; all of them: certbroker caa {found.base}"
+        yield Change("", (finding.hint or "").removeprefix("add "), why)
 
 
 def _breaks(holding: Holding, found: Found) -> Iterator[str]:

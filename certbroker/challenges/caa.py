@@ -124,17 +124,23 @@ def preflight(
         account_uri: our account, for `accounturi`; None if there is none yet.
         method: how the name is to be proven, for `validationmethods`.
     """
+    return [judge(name, looked(name, lookup), Asker(tuple(issuers), account_uri, method), wildcard=wildcard)]
+
+
+def looked(name: str, lookup: Lookup) -> Standing | CaaFinding:
+    """The set that is about `name`; where it cannot be known, the finding that says so."""
     try:
-        standing = look(name, lookup)
+        return look(name, lookup)
     except BrokenDnssec as error:
-        return [CaaFinding("fail", name, f"CAA of {name}: {error.what}", error.hint)]
+        return CaaFinding("fail", name, f"CAA of {name}: {error.what}", error.hint)
     except Unavailable as error:
-        return [CaaFinding("warn", name, f"CAA of {name} cannot be looked up: {error.what}", error.hint)]
-    return [judge(name, standing, Asker(tuple(issuers), account_uri, method), wildcard=wildcard)]
+        return CaaFinding("warn", name, f"CAA of {name} cannot be looked up: {error.what}", error.hint)
 
 
-def judge(name: str, standing: Standing, asker: Asker, *, wildcard: bool) -> CaaFinding:
-    """What the set that stands says to an order of ours. Pure."""
+def judge(name: str, standing: Standing | CaaFinding, asker: Asker, *, wildcard: bool) -> CaaFinding:
+    """What the set that stands says to an order of ours; what is not known stays so. Pure."""
+    if isinstance(standing, CaaFinding):
+        return standing
     where = standing.where
     if not standing.properties:
         return CaaFinding("ok", name, f"no CAA restricts {name}")

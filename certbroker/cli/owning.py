@@ -26,7 +26,13 @@ def who_owns(ctx: click.Context, name: str, as_json: bool) -> int:
     if as_json:
         paper.json(found)
         return found.exit_code
-    paper.table(("", "", "", ""), [(paper.sign(h.state.value), h.what, h.place, h.by) for h in found.holders])
+    paper.table(
+        ("", "", "", ""),
+        [
+            (paper.sign(h.state.value), h.what, h.place, h.by if h.what != "caa" or not h.record else h.record)
+            for h in found.holders
+        ],
+    )
     paper.line()
     rows = [
         (paper.sign(w.state.value), w.name, f"{w.method.value}{' (wanted)' if w.wanted else ''}", w.what)

@@ -7,10 +7,11 @@ from datetime import timedelta
 
 import pytest
 
+from certbroker.broker.found import IN_DNS, Found, NotYet
 from certbroker.broker.managing import Managed
-from certbroker.broker.ownership import IN_DNS, METHODS, Found, NotYet, Ownership, decide
+from certbroker.broker.ownership import Ownership, decide
 from certbroker.broker.report import State
-from certbroker.challenges.caa import CaaFinding
+from certbroker.challenges.caa import CaaFinding, Property, Standing
 from certbroker.challenges.holders import holder_of
 from certbroker.challenges.holding import Holding, Whose
 from certbroker.model import Certificate, Method, Record
@@ -37,17 +38,16 @@ def found(
     label: Holding | NotYet,
     *,
     method: Method = Method.DNS_01,
-    caa: CaaFinding | None = None,
+    caa: Standing | CaaFinding | None = None,
     managed: tuple[Managed, ...] = (),
     http: State = State.FAIL,
     leads_to: frozenset[str] = frozenset(),
     ours: frozenset[str] = frozenset(),
 ) -> Found:
     """Every other label is held by nobody who would answer for us."""
-    allowed = caa or CaaFinding("ok", NAME, "no CAA restricts example.com")
     holdings = {each: label if each is method else NOBODY for each in IN_DNS}
-    rules = dict.fromkeys(METHODS, (allowed,))
-    return Found(NAME, holdings, (http, "over HTTP", ""), rules, managed, leads_to, ours)
+    ca = ("ca.example",)
+    return Found(NAME, holdings, (http, "over HTTP", ""), caa or Standing(), ca, None, managed, leads_to, ours)
 
 
 def told(here: Found, method: Method | None = Method.DNS_01) -> Ownership:
@@ -141,10 +141,12 @@ def test_one_that_waits_is_said_to_wait_and_one_that_nobody_asked_for_is_not_hur
 
 
 def test_caa_that_forbids_is_as_good_as_a_label_that_is_held() -> None:
-    forbidden = CaaFinding("fail", NAME, "only pki.goog may issue", 'add example.com.  CAA  0 issue "le"', stands=True)
+    forbidden = Standing(NAME, (Property(0, "issue", "pki.goog"),))
     answer = told(found(OURS, caa=forbidden))
     assert answer.exit_code == 1
-    assert [(change.old, change.new) for change in answer.changes] == [("", 'example.com.  CAA  0 issue "le"')]
+    wish = 'example.com.  CAA  0 issue "ca.example; validationmethods=dns-01"'
+    assert [(change.old, change.new) for change in answer.changes] == [("", wish)]
+    assert 'example.com.  CAA  0 issue "pki.goog"' in [holder.record for holder in answer.holders]
     assert {way.state for way in answer.ways} == {State.FAIL}
 
 
@@ -161,3 +163,16 @@ def test_a_name_that_nobody_decided_on_is_told_by_its_best_way_and_drafts_are_ne
     answer = told(found(OURS, method=Method.DNS_ACCOUNT_01), None)
     assert answer.exit_code == 1
     assert {way.state for way in answer.ways if way.method is Method.DNS_ACCOUNT_01} == {State.WARN}
+
+
+def test_what_dns_does_not_tell_of_caa_is_not_known_and_broken_dnssec_stops_it() -> None:
+    assert told(found(OURS, caa=CaaFinding("warn", NAME, "no answer"))).exit_code == 0
+    assert "is not known" in told(found(OURS, caa=CaaFinding("warn", NAME, "no answer"))).sentence
+    assert told(found(OURS, caa=CaaFinding("fail", NAME, "DNSSEC is broken"))).exit_code == 1
+
+
+def test_a_parameter_that_lets_one_method_alone_leaves_that_one() -> None:
+    standing = Standing(NAME, (Property(0, "issue", "ca.example; validationmethods=http-01"),))
+    answer = told(found(OURS, caa=standing, http=State.OK))
+    assert {way.method for way in answer.ways if way.state is State.OK} == {Method.HTTP_01}
+    assert 'challenge = "http-01"' in answer.troubles[0].hint

@@ -96,3 +96,14 @@ def test_the_words_from_taken_to_put_right(place: Town) -> None:
     place.house.dns.remove(LABEL, "CNAME")
     place.later(hours=1)
     golden("words/label.txt", words + "\n" + told(place, "renew") + "\n" + told(place, "status"))
+
+
+def test_what_check_found_at_a_label_is_over_when_a_run_sees_it_put_right(place: Town) -> None:
+    place.configure(certificates=place.certificate(targets=("folder",)))
+    place.run("renew")
+    place.house.dns.set(LABEL, "CNAME", AT_FLY)
+    place.run("check", "main", ends=1)
+    place.house.dns.remove(LABEL, "CNAME")
+    place.later(hours=1)
+    place.run("renew")
+    place.run("status")
