@@ -135,6 +135,8 @@ def _pushes(facts: Facts, selection: Selection, target: TargetFacts, orders: Map
     restore: list[str] = []
     held: list[DeploymentFacts] = []
     for name in names:
+        if version is not None and name not in version.names:
+            continue  # it is new in the file, and waits for the order
         known = target.deployments.get(name)
         if version is None or known is None or known.version_id != version.id:
             push.append(name)
@@ -232,6 +234,8 @@ def _why_push(target: TargetFacts, names: tuple[str, ...], version: Version | No
             return f"it waits: {next((d.why for d in known if d.phase is Phase.WAITING and d.why), 'for a record')}"
         if Phase.RESTORED in phases:
             return "made things worse the last time and was put back"
+        if said := next((d.why for d in known if d.phase is Phase.PENDING and d.why), None):
+            return said
         if drifted := next((d.drift for d in known if d.drifted), ""):
             return drifted
         return "the last push did not arrive"

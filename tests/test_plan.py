@@ -91,6 +91,14 @@ def test_a_target_that_is_added_gets_the_present_version_without_an_order() -> N
     assert only(found).assignment.target == "new"
 
 
+def test_a_name_that_is_new_is_not_pushed_before_a_version_covers_it() -> None:
+    have = version(names=NAMES[:1])
+    waiting = {KeyType.P256: VariantFacts(wanted=have, finalized=NOW - timedelta(minutes=1))}
+    found = plan(facts(target(), variants=waiting), Selection())
+    assert found.orders == ()
+    assert [push.assignment.names for push in found.pushes] == [NAMES[:1]]
+
+
 def test_a_failed_push_waits_for_its_next_try_unless_a_person_asks() -> None:
     failed = {name: DeploymentFacts(1, Phase.FAILED, NOW + timedelta(minutes=5), why="500") for name in NAMES}
     known = facts(target(deployments=failed), have=version())

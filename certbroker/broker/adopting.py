@@ -9,7 +9,8 @@ from datetime import datetime
 from cryptography.x509.oid import NameOID
 
 from certbroker import events, keys, policy
-from certbroker.adopt import Pair, Place, read
+from certbroker.adopt import KEEPING_ACCOUNTS, FoundAccount, Pair, Place, find_account, read
+from certbroker.broker.accounts import import_account
 from certbroker.broker.desk import Desk, nearest
 from certbroker.broker.done import Done
 from certbroker.broker.opening import home_path
@@ -43,6 +44,7 @@ def adopt(
     kind: str | None = None,
     passphrase_env: str | None = None,
     issuer: str | None = None,
+    account: bool = False,
     yes: bool = False,
     why: str | None = None,
 ) -> Report:
@@ -53,10 +55,12 @@ def adopt(
         kind: what they are (`certbroker.adopt.KINDS`); None: what they look like.
         passphrase_env: the variable that holds the passphrase.
         issuer: whom in the file it is from; None: the first of the certificate's list whose CA signed it.
+        account: the account that the folder's program has at that issuer comes along; without it nothing is imported.
         yes: also where there is a version already that ends earlier.
 
     Raises:
         BadMaterial: it cannot be used. UsageError: it must not be. LeaseHeld: a run works on this certificate.
+        IssuanceError: the CA does not take the account, or is away.
     """
     certificate = desk.certificate(name)
     if issuer is not None and issuer not in desk.config.issuers:
@@ -72,8 +76,12 @@ def adopt(
         raise
     desk.check_vault()
     signed = _signed(desk, certificate, found, issuer, now)
+    brought = _account(desk, pair, places[0], signed) if account else None
     with desk.store.lease(f"certificate/{name}", f"{desk.world.host}, import"):
         held = _held(desk, certificate, found, yes=yes)
+        uri = None
+        if brought is not None:
+            uri = import_account(desk, signed.issuer, brought.key, brought.shown, uri=brought.uri, why=why)
         with running(desk, "import", why) as run:
             take_in(desk, [name])
             done = Done(name)
@@ -81,8 +89,10 @@ def adopt(
                 text = f"{held.label} {held.fingerprint[:6]} is held already; nothing changed"
                 done.said.append(Line(State.OK, "import", text))
             else:
-                done.imported.append(_keep(desk, certificate, pair, found, signed))
+                done.imported.append(_keep(desk, certificate, pair, found, signed, uri))
                 done.said += _said(desk, certificate, pair, done.imported[0], signed)
+            if uri is not None:
+                done.said.append(Line(State.OK, "account", f"the account at {signed.issuer} came along: {uri}"))
             return tell(run, [done], [])
 
 
@@ -132,6 +142,16 @@ def _refused(desk: Desk, issuer: str, certificate: Certificate, found: Certified
     return judge(found.chain_pem, certificate.names[0], Roots.of(pem) if pem else Roots.system(), now)
 
 
+def _account(desk: Desk, pair: Pair, source: Place, signed: _Signed) -> FoundAccount:
+    """Raises UsageError, BadMaterial: there is none to bring."""
+    if pair.kind not in KEEPING_ACCOUNTS:
+        raise UsageError(
+            f"--account reads what {', '.join(KEEPING_ACCOUNTS)} keep, and this is {pair.kind}",
+            hint=f"leave it out; an account by its key: certbroker account import {signed.issuer} FILE",
+        )
+    return find_account(source, pair.kind, desk.config.issuers[signed.issuer].directory)
+
+
 def _held(desk: Desk, certificate: Certificate, found: Certified, *, yes: bool) -> Version | None:
     """This very version, if the store has it. Raises UsageError, BadMaterial if it must not become the wanted one."""
     store, leaf = desk.store, found.leaf
@@ -158,7 +178,9 @@ def _held(desk: Desk, certificate: Certificate, found: Certified, *, yes: bool) 
 # ---- keep it -------------------------------------------------------------------------------------------------------------
 
 
-def _keep(desk: Desk, certificate: Certificate, pair: Pair, found: Certified, signed: _Signed) -> Version:
+def _keep(
+    desk: Desk, certificate: Certificate, pair: Pair, found: Certified, signed: _Signed, account: str | None
+) -> Version:
     leaf, store = found.leaf, desk.store
     names = [name for name in found.names if name in leaf.names]  # a star is not the name itself (policy.names_added)
     draft = NewVersion(
@@ -176,6 +198,7 @@ def _keep(desk: Desk, certificate: Certificate, pair: Pair, found: Certified, si
         trusted=found.trusted,
         key_id=leaf.key_id,
         root=found.root,
+        account_uri=None if signed.guessed else account,
     )
     told: list[events.Event] = []
 

@@ -72,7 +72,8 @@ def due_checks(desk: Desk) -> list[Line]:
     for row in desk.store.due(now, kind="check"):
         kind, _, name = row.subject.partition("/")
         if name not in _declared(desk, kind):
-            desk.store.clear_due("check", row.subject)
+            if not desk.elsewhere(kind, name):
+                desk.store.clear_due("check", row.subject)
         elif kind == "label":
             watched.append(desk.config.certificates[name])
         else:

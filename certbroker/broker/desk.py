@@ -227,6 +227,12 @@ class Desk:
             patience=self.patience,
         )
 
+    def elsewhere(self, kind: str, name: str) -> bool:
+        """What this host's file does not have is the affair of another host at this store: what is due of it is left alone."""
+        if kind in ("solver", "issuer"):
+            return len(self.store.hosts()) > 1
+        return self.store.is_declared("certificate" if kind == "label" else kind, name)
+
     def certificate(self, name: str) -> Certificate:
         """By the name in the file. Raises UsageError with the nearest name."""
         if name in self.config.certificates:

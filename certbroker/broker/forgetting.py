@@ -17,6 +17,7 @@ from certbroker.broker.orphans import Stays, left, stays
 from certbroker.broker.report import day, served_now
 from certbroker.broker.running import running
 from certbroker.broker.taking_in import take_in
+from certbroker.challenges.solver import ADOPTED
 from certbroker.config import Config
 from certbroker.deploy.verify import address
 from certbroker.errors import ProviderError, UsageError
@@ -252,16 +253,25 @@ def _remove_proofs(desk: Desk, there: Sequence[Stays]) -> tuple[list[str], list[
     def forgotten(row: PublishedRow) -> bool:
         return any((row.certificate, row.target) == (c, t) and row.name.endswith(name) for c, t, name in places)
 
-    needed = {(row.name, row.value) for row in published if not forgotten(row)}
-    ours = [row for row in published if forgotten(row)]
-    rows = [row for row in ours if (row.name, row.value) not in needed]
-    for row in ours:
-        if (row.name, row.value) in needed:
-            desk.store.record_removed(row.id)  # the record stays, for whoever needs it
+    needed = {(row.name, row.value): row for row in published if not forgotten(row)}
+    rows = []
+    for row in filter(forgotten, published):
+        other = needed.get((row.name, row.value))
+        if other is None:
+            rows.append(row)
+            continue
+        if _found(other) and not _found(row):
+            desk.store.record_present(other.id, row.handle)  # whoever needs it last takes it away
+        desk.store.record_removed(row.id)
     failed = {row.id: error for row, error in desk.challenges().remove(rows, desk.store, desk.emit)} if rows else {}
-    gone = dict.fromkeys(f"TXT {row.name}" for row in rows if row.id not in failed)
+    gone = dict.fromkeys(f"TXT {row.name}" for row in rows if row.id not in failed and not _found(row))
     kept = dict.fromkeys(f"TXT {row.name} stands: {failed[row.id].what}" for row in rows if row.id in failed)
     return list(gone), list(kept)
+
+
+def _found(row: PublishedRow) -> bool:
+    """The value stood there when we came to publish it."""
+    return row.handle is not None and row.handle.startswith(ADOPTED)
 
 
 def _bound(desk: Desk, each: Stays) -> Iterator[str]:

@@ -199,6 +199,8 @@ def _prune_target(desk: Desk, row: DueRow) -> list[Line]:
     target_name, _, certificate_name = row.subject.partition("/")
     certificate = desk.config.certificates.get(certificate_name)
     names = certificate.names_on(target_name) if certificate else ()
+    if certificate is None and desk.elsewhere("certificate", certificate_name):
+        return []
     if certificate is None or not names:
         desk.store.clear_due("prune", row.subject)
         return []

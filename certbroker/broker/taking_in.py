@@ -132,8 +132,9 @@ def _certificate_data(certificate: Certificate, config: Config) -> JsonObject:
 
 
 def _target_data(target: TargetSettings) -> JsonObject:
-    """Where it leads. A secret that is kept elsewhere leads to no other place."""
-    options = {name: _plainly(value) for name, value in target.options if not isinstance(value, SecretRef)}
+    """Where it leads: what the file sets. A secret that is kept elsewhere leads to no other place."""
+    said = {name: value for name, value in target.options if name in target.options.model_fields_set}
+    options = {name: _plainly(value) for name, value in said.items() if not isinstance(value, SecretRef)}
     edges = [str(edge) for edge in target.edges]
     return {"type": target.type, "edges": edges, "accept_untrusted": target.accept_untrusted, "options": options}
 
@@ -197,7 +198,9 @@ def _write(desk: Desk, weighed: Weighed, named: Sequence[str], *, waits: bool) -
     if taken is None:
         return False
     for subject in checked - to_check:
-        store.clear_due("check", subject)
+        kind, _, name = subject.partition("/")
+        if not desk.elsewhere(kind, name):
+            store.clear_due("check", subject)
     desk.config = replace(config, certificates=in_effect(config, declared, weighed.rivals))
     return True
 

@@ -18,6 +18,9 @@ KINDS = ("pem", "certbot", "lego", "acme.sh", "kubernetes", "pkcs12")
 @click.option(
     "--issuer", metavar="NAME", help="Whom in the file it is from; default: whoever signed it, if that shows."
 )
+@click.option(
+    "--account", is_flag=True, help="The account comes along that certbot, lego or acme.sh has at that issuer."
+)
 @click.option("--yes", is_flag=True, help="Also where there is a version already that ends earlier.")
 @click.option("-m", "--reason", metavar="WHY", help="Why, for the history.")
 @as_json
@@ -29,6 +32,7 @@ def import_(
     kind: str | None,
     passphrase_env: str | None,
     issuer: str | None,
+    account: bool,
     yes: bool,
     reason: str | None,
     as_json: bool,
@@ -47,6 +51,7 @@ def import_(
         kind=kind,
         passphrase_env=passphrase_env,
         issuer=issuer,
+        account=account,
         yes=yes,
         why=reason,
     )

@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, delete, func, select
+from sqlalchemy import Connection, and_, delete, func, select, update
 
 from certbroker.events import Event
-from certbroker.model import JsonObject
+from certbroker.model import JsonObject, Phase
 from certbroker.safe import DEFAULT, Allowance
 from certbroker.store import schema
 from certbroker.store.engine import upsert
@@ -91,6 +91,7 @@ class Declared(Tally):
         added, changed, gone = defaultdict(list), defaultdict(list), defaultdict(list)
         rows: list[dict[str, Any]] = []
         back: list[str] = []
+        moved: list[str] = []
         with self.restanding(events) as (connection, touched):
             generation = self._locked(connection)
             if after is not None and after != generation:
@@ -103,6 +104,7 @@ class Declared(Tally):
                     back += [name] if row is not None and kind == "certificate" else []
                 elif row.data != data:
                     changed[kind].append(name)
+                    moved += [name] if kind == "target" and _place(row.data) != _place(data) else []
                 else:
                     continue
                 rows.append({"kind": kind, "name": name, "data": data, "gone": None})
@@ -115,6 +117,8 @@ class Declared(Tally):
             touched |= {row["name"] for row in rows if row["kind"] == "certificate"}
             if self._put_allowance(connection, allowance):
                 touched |= set(certificates)
+            for target in moved:
+                touched |= self._anew(connection, target)
             if rows:
                 generation += 1
                 upsert(connection, schema.meta, [{"key": "generation", "value": str(generation)}])
@@ -151,6 +155,12 @@ class Declared(Tally):
         row = self.row(select(table.c.data).where(table.c.kind == kind, table.c.name == name))
         return None if row is None else row.data
 
+    def is_declared(self, kind: str, name: str) -> bool:
+        """The file of some host has it, and it is in force."""
+        table = schema.declared
+        mine = and_(table.c.kind == kind, table.c.name == name, table.c.gone.is_(None))
+        return bool(self.rows(select(table.c.name).where(mine)))
+
     def orphans(self) -> list[tuple[str, str, datetime]]:
         """Kind, name and since when: what left the file and has not been removed, the longest gone first."""
         table = schema.declared
@@ -186,6 +196,25 @@ class Declared(Tally):
             found |= {row.wanted for row in self.fetch(connection, select(variant.c.wanted).where(some)) if row.wanted}
         return found
 
+    def _anew(self, connection: Connection, target: str) -> set[str]:
+        """It leads to another place: nothing is known to have been pushed there. Returns the certificates concerned."""
+        table = schema.deployment
+        here = table.c.target == target
+        statement = select(table.c.certificate, table.c.version_id).where(here).distinct()
+        rows = self.fetch(connection, statement)
+        never: dict[str, Any] = {
+            "phase": Phase.PENDING.value,
+            "why": "the target leads to another place",
+            "before_seen": {},
+            "failures": 0,
+            **dict.fromkeys(("before", "restorable", "pushed", "deadline", "try_again", "hint", "records")),
+        }
+        with self.counted(connection, {row.version_id for row in rows}):
+            connection.execute(update(table).where(here).values(never))
+        for table in (schema.seen, schema.drift):
+            connection.execute(delete(table).where(table.c.target == target))
+        return {row.certificate for row in rows}
+
     def _generation(self) -> int:
         row = self.row(select(schema.meta.c.value).where(schema.meta.c.key == "generation"))
         return 0 if row is None else int(row.value)
@@ -195,6 +224,10 @@ class Declared(Tally):
         self.first(connection, select(schema.meta.c.key).where(schema.meta.c.key == "id").with_for_update())
         row = self.first(connection, select(schema.meta.c.value).where(schema.meta.c.key == "generation"))
         return 0 if row is None else int(row.value)
+
+
+def _place(data: JsonObject) -> tuple[Any, Any]:
+    return data.get("type"), data.get("options")
 
 
 def said_digest(data: JsonObject) -> str:

@@ -55,7 +55,7 @@ class Forgetting(Tally):
             under_way = and_(mine, order.c.state.not_in(("done", "failed")))
             connection.execute(update(order).where(under_way).values(state="failed", error="forgotten"))
             _drop(connection, version, version.c.certificate == certificate)
-            for table in (schema.seen, schema.agreed, schema.passed_over, schema.handover):
+            for table in (schema.seen, schema.agreed, schema.passed_over, schema.drift, schema.handover):
                 _drop(connection, table, table.c.certificate == certificate)
             due, finding = schema.due.c, schema.finding.c
             pruning = and_(due.kind == "prune", due.subject.endswith(f"/{certificate}", autoescape=True))
@@ -74,7 +74,7 @@ class Forgetting(Tally):
                 versions = {row.version_id for row in self.fetch(connection, select(table.c.version_id).where(here))}
                 with self.counted(connection, versions):
                     _drop(connection, table, here)
-                for other in (schema.seen, schema.agreed):
+                for other in (schema.seen, schema.agreed, schema.drift):
                     spot = and_(other.c.certificate == certificate, other.c.target == target, other.c.name == name)
                     _drop(connection, other, spot)
                 left = self.fetch(connection, select(table.c.name).where(_both(table, certificate, target)).limit(1))

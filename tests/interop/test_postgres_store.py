@@ -17,6 +17,7 @@ from tests.store.test_backup import *
 from tests.store.test_declared_and_due import *
 from tests.store.test_deployments import *
 from tests.store.test_drifts import *
+from tests.store.test_hosts_and_leaving import *
 from tests.store.test_journal import *
 from tests.store.test_leases import *
 from tests.store.test_opening import *

@@ -162,16 +162,29 @@ def test_where_nobody_can_look_what_is_bound_stays_and_is_not_forgotten(place: T
     assert "folder keeps v1" in place.run("status").out
 
 
-def test_the_records_that_proved_its_names_to_the_platform_go_too(place: Town) -> None:
+@pytest.mark.parametrize("first", ["fly-blue", "fly-green"])
+def test_the_records_that_proved_its_names_to_the_platform_go_too(place: Town, first: str) -> None:
+    """Both apps are proven by one record, and whichever came second found it there."""
     leaves(place, targets=("fly-blue", "fly-green"))
     assert place.house.dns.txt("_fly-ownership.example.com")
     for app in place.platform("fly").apps:
         fly_lets_go(place, app)
-    place.run("forget", "main", "--target", "fly-green", "--remove", "--yes")
-    assert place.house.dns.txt("_fly-ownership.example.com"), "fly-blue's proof is the same record"
+    place.run("forget", "main", "--target", first, "--remove", "--yes")
+    assert place.house.dns.txt("_fly-ownership.example.com"), "the other's proof is the same record"
     ran = place.run("forget", "main", "--remove", "--yes")
     assert "removed  TXT _fly-ownership.example.com" in ran.out
     assert place.house.dns.txt("_fly-ownership.example.com") == []
+
+
+def test_a_record_that_somebody_else_wrote_stays(place: Town) -> None:
+    leaves(place, targets=("fly-blue",))
+    with place.store() as store:
+        [row] = store.unremoved("ownership")
+        store.record_present(row.id, f"adopted {row.handle}")
+    for app in place.platform("fly").apps:
+        fly_lets_go(place, app)
+    assert "removed" not in place.run("forget", "main", "--remove", "--yes").out
+    assert place.house.dns.txt("_fly-ownership.example.com")
 
 
 def test_an_edge_that_cannot_be_reached_proves_nothing(place: Town) -> None:

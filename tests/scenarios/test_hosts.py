@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -87,11 +88,20 @@ def test_what_only_one_of_the_files_has_is_its_own_affair_and_no_orphan(place: T
     more = place.certificate("more", names=("more.example.com",), targets=("folder",))
     text = (laptop / "certbroker.toml").read_text().partition("[certificate.main]")[0]
     (laptop / "certbroker.toml").write_text(text + more)
+    (laptop / "certbroker.toml").write_text((text + more).replace("[target.fly-blue]", "[target.fly-red]"))
+    with place.store() as store:
+        due = {(row.kind, row.subject) for row in store.due(place.clock.now() + timedelta(days=2))}
     there(place, laptop, "renew")
     assert place.orders == 2
+    place.later(hours=30)
+    there(place, laptop, "renew")
     place.run("renew")
     with place.store() as store:
         assert store.orphans() == []
+        left = {(row.kind, row.subject) for row in store.due(place.clock.now() + timedelta(days=2))}
+        assert {each for each in due - left if each[0] != "prune"} == set(), (
+            "one host does not take from the other what is due"
+        )
     place.later(days=61)
     there(place, laptop, "renew")
     place.run("renew")

@@ -144,6 +144,24 @@ def test_a_yes_is_remembered_too_where_the_order_failed_first(place: Town) -> No
     assert place.orders == 1
 
 
+def test_a_target_that_leads_to_another_place_is_pushed_to_without_an_order(place: Town) -> None:
+    place.configure(certificates=place.certificate(targets=("fly-blue",)))
+    place.run("renew")
+    place.later(hours=1)
+    place.edit("[target.fly-blue]", "[target.moving]")
+    place.edit("[target.fly-green]", "[target.fly-blue]")
+    assert "~ target fly-blue leads to another place" in place.run("plan").out
+    assert not place.platform("fly").stored("site-green")
+    ran = place.run("renew")
+    assert "2 of 2 edges serve v1" in ran.out
+    assert set(place.platform("fly").stored("site-green")) == {"example.com", "*.example.com"}
+    assert place.orders == 1
+    writes = place.pushes()
+    place.later(hours=1)
+    place.run("renew")
+    assert place.pushes() == writes
+
+
 def test_what_a_person_reads(tmp_path: Path) -> None:
     with town(tmp_path / "town") as place:
         chain, key = place.ca.issue_directly("n0.example.com")
