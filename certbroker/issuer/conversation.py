@@ -29,7 +29,7 @@ from certbroker.issuer.network import CaNetwork, Reply
 from certbroker.issuer.order import Work, unfinished
 from certbroker.issuer.problem import unknown_account
 from certbroker.issuer.request import Refusal
-from certbroker.issuer.waiting import AGAIN, soon
+from certbroker.issuer.waiting import patiently
 from certbroker.model import Method
 from certbroker.secret import Secret
 from certbroker.store import OrderRow, Store
@@ -154,16 +154,8 @@ class Conversation:
             self.clock.sleep(min(seconds, left))
 
     def patiently(self, ask: Callable[[], R]) -> R:
-        """`ask`, which only reads; again if the CA is busy and asks for no more than a moment."""
-        for _ in range(AGAIN):
-            try:
-                return ask()
-            except (RateLimited, IssuerUnavailable) as error:
-                pause = soon(error.retry_after, self.left)
-                if pause is None:
-                    raise
-            self.sleep(pause)
-        return ask()
+        """As `waiting.patiently`."""
+        return patiently(ask, self.clock, self.deadline)
 
     # ---- the journal -------------------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from typing import Final, TypeVar
 from certbroker.errors import IssuanceError
 from certbroker.issuer.messages import Directory
 from certbroker.issuer.network import CaNetwork
+from certbroker.issuer.waiting import patiently
 from certbroker.store import Store
 from certbroker.world import Clock
 
@@ -79,7 +80,8 @@ class Directories:
         return known
 
     def _fetch(self) -> Directory:
-        content = self._network.read(self._url, "its directory").object()
+        network = self._network
+        content = patiently(lambda: network.read(self._url, "its directory"), self._clock, network.deadline).object()
         known = Directory.read(self._ca, content)
         self._store.put_directory(self._url, content)
         self._cached = False

@@ -40,6 +40,7 @@ from certbroker.issuer.account_key import algorithm
 from certbroker.issuer.ca_pace import CaPace
 from certbroker.issuer.messages import Directory, usable
 from certbroker.issuer.problem import PREFIX, decoded, printable, refusal
+from certbroker.issuer.waiting import patiently
 from certbroker.session import CONNECT_SECONDS, READ_SECONDS, USER_AGENT, retry_after
 from certbroker.world import Clock
 
@@ -137,7 +138,7 @@ class CaNetwork(ClientNetwork):
         self._ca = ca
         self._plain = plain
         self._clock = clock
-        self._deadline = deadline
+        self.deadline = deadline
         self._free: deque[bytes] = deque(maxlen=KEPT_NONCES)
         self._turn = threading.Condition()
         self._in_flight = 0
@@ -225,9 +226,12 @@ class CaNetwork(ClientNetwork):
             self._turn.notify_all()
 
     def _fetch_nonce(self) -> bytes:
-        answer = self._follow("HEAD", self.new_nonce, "a new nonce", {})
-        self._reply(answer, "a new nonce")
-        nonce = _nonce_of(answer)
+        def ask() -> _Answer:
+            answer = self._follow("HEAD", self.new_nonce, "a new nonce", {})
+            self._reply(answer, "a new nonce")
+            return answer
+
+        nonce = _nonce_of(patiently(ask, self._clock, self.deadline))
         if nonce is None:
             raise IssuanceError(f"{self._ca} answered the request for a new nonce without one")
         return nonce
@@ -249,8 +253,8 @@ class CaNetwork(ClientNetwork):
         self, method: str, url: str, doing: str, headers: Mapping[str, str], data: str | None = None
     ) -> _Answer:
         self._check_address(url, doing)
-        in_time = self._pace is None or self._pace.wait(url, self._deadline)
-        left = self._deadline - self._clock.monotonic()
+        in_time = self._pace is None or self._pace.wait(url, self.deadline)
+        left = self.deadline - self._clock.monotonic()
         if not in_time or left <= 0:
             raise IssuerUnavailable(
                 f"no time left to ask {self._ca} for {doing}", hint="the next run goes on from here"
@@ -296,7 +300,7 @@ class CaNetwork(ClientNetwork):
 
     def _body(self, response: requests.Response, doing: str) -> bytes:
         """Everything, if it is not too much and comes before it is too late; piece by piece, for each may be slow."""
-        latest = min(self._deadline, self._clock.monotonic() + READ_SECONDS)
+        latest = min(self.deadline, self._clock.monotonic() + READ_SECONDS)
         body = bytearray()
         while piece := response.raw.read1(MOST_BYTES, decode_content=False):
             body += piece

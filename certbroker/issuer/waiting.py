@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+from certbroker.errors import IssuerUnavailable, RateLimited
+from certbroker.world import Clock
+
+T = TypeVar("T")
 
 FIRST_SECONDS: Final = 0.05
 """Some CAs are done at once."""
@@ -29,6 +35,22 @@ def soon(retry_after: float | None, left: float) -> float | None:
     if retry_after is None or retry_after > min(PATIENCE_SECONDS, left):
         return None
     return max(retry_after, SHORTEST_SECONDS)
+
+
+def patiently(ask: Callable[[], T], clock: Clock, deadline: float) -> T:
+    """`ask`, which may be asked twice without harm; again if the CA is busy and asks for no more than a moment.
+
+    `deadline`: monotonic seconds. Raises what `ask` raises.
+    """
+    for _ in range(AGAIN):
+        try:
+            return ask()
+        except (RateLimited, IssuerUnavailable) as error:
+            pause = soon(error.retry_after, deadline - clock.monotonic())
+            if pause is None:
+                raise
+        clock.sleep(min(pause, max(0.0, deadline - clock.monotonic())))
+    return ask()
 
 
 class Pace:
