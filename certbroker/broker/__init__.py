@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from certbroker.broker.revoking import revoke
     from certbroker.broker.rolling_back import lift, rollback
     from certbroker.broker.runs import issue, push, renew
-    from certbroker.broker.views import Status, explain, status, told
+    from certbroker.broker.views import Status, explain, status
 
 __all__ = [
     "AccountView",
@@ -88,7 +88,6 @@ __all__ = [
     "sqlite_file",
     "status",
     "store_url",
-    "told",
     "who_owns",
 ]
 
@@ -112,7 +111,7 @@ _PLACES: Final = {
     "revoking": "revoke",
     "rolling_back": "lift rollback",
     "runs": "issue push renew",
-    "views": "Status explain status told",
+    "views": "Status explain status",
 }
 
 

@@ -8,6 +8,7 @@ from certbroker import __version__
 from certbroker.cli import (
     accounts,
     adopting,
+    dashboard,
     forget,
     handing,
     keeping,
@@ -52,6 +53,20 @@ def app(ctx: click.Context, config: str | None, verbose: int) -> None:
         ctx.with_resource(debug_logging(ctx.find_root().obj.stderr))
 
 
-for module in (setup, plans, runs, rollback, handing, looks, owning, accounts, adopting, forget, keeping, worlds):
+for module in (
+    setup,
+    plans,
+    runs,
+    rollback,
+    handing,
+    looks,
+    owning,
+    accounts,
+    adopting,
+    forget,
+    keeping,
+    dashboard,
+    worlds,
+):
     for command in module.COMMANDS:
         app.add_command(command)

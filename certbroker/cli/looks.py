@@ -215,7 +215,8 @@ def status(ctx: click.Context, as_json: bool) -> int:
 def history(ctx: click.Context, certificate: str | None, target: str | None, limit: int, as_json: bool) -> int:
     """What happened, newest last."""
     from certbroker import broker
-    from certbroker.broker import minute, told
+    from certbroker.broker import minute
+    from certbroker.standing.told import told
 
     world: World = ctx.find_root().obj
     config = broker.read_config(world, ctx.find_root().meta.get("certbroker.config"))

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
-from collections.abc import Mapping, Sequence
-from datetime import datetime
-from enum import Enum
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
+from certbroker.jsonable import jsonable
 from certbroker.world import World
 
 SIGNS = {"ok": "✓", "warn": "!", "fail": "✗", "wait": "…", "none": "·"}
@@ -37,7 +34,7 @@ class Paper:
         return f"\x1b[{COLOURS[state]}m{SIGNS[state]}\x1b[0m" if self.terminal else SIGNS[state]
 
     def json(self, value: Any) -> None:
-        self.line(json.dumps(plain(value), ensure_ascii=False, indent=2))
+        self.line(json.dumps(jsonable(value), ensure_ascii=False, indent=2))
 
     def trouble(self, what: str, now: str = "", hint: str = "", *, kind: str = "error") -> None:
         """The three answers, on stderr."""
@@ -66,23 +63,6 @@ class Paper:
         widths = [max(len(row[i]) for row in [heads, *rows]) for i in range(len(heads))]
         for row in ([heads] if any(heads) else []) + list(rows):
             self.line("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-
-
-def plain(value: Any) -> Any:
-    """Dataclasses, enums, datetimes and tuples as JSON values."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, Path):
-        return str(value)
-    if isinstance(value, Mapping):
-        return {str(plain(key)): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [plain(item) for item in value]
-    return value
 
 
 def counted(number: int, one: str, many: str = "") -> str:

@@ -22,6 +22,7 @@ from certbroker.config.proofs import Proofs
 from certbroker.config.settings import (
     AlertSettings,
     Config,
+    DashboardSettings,
     IssuerSettings,
     NetworkSettings,
     Puts,
@@ -50,6 +51,7 @@ _SINGLE: Final[Mapping[str, type[tables.Table]]] = {
     "schedule": tables.ScheduleTable,
     "alerts": tables.AlertsTable,
     "caa": tables.CaaTable,
+    "dashboard": tables.DashboardTable,
 }
 _NAMED: Final = ("issuer", "solver", "target", "certificate")
 _MOST_BYTES: Final = 64 * 1024 * 1024
@@ -166,6 +168,7 @@ class _Reader:
         schedule, _ = self._single("schedule", tables.ScheduleTable)
         alerts, _ = self._single("alerts", tables.AlertsTable)
         caa, _ = self._single("caa", tables.CaaTable)
+        dashboard, _ = self._single("dashboard", tables.DashboardTable)
         issuers = self._issuers()
         solvers = self._solvers(kinds)
         targets = self._targets(kinds)
@@ -212,6 +215,12 @@ class _Reader:
             iodef=caa.iodef,
             store_line=self.lines.at(("store", "url")),
             alerts=self._alerts(alerts),
+            dashboard=DashboardSettings(
+                token=None if dashboard.token is None else anchored_reference(dashboard.token, self.place),
+                trusted_header=dashboard.trusted_header,
+                hosts=tuple(host.lower() for host in dashboard.hosts),
+                line=self.lines.at(("dashboard", "token")),
+            ),
         )
 
     def _alerts(self, table: tables.AlertsTable) -> AlertSettings:

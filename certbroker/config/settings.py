@@ -168,12 +168,22 @@ class AlertSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class DashboardSettings:
+    """Who may look at the pages, and under which names they are reached besides loopback and the host of `alerts.link`."""
+
+    token: SecretRef | None = None
+    trusted_header: str | None = None
+    hosts: tuple[str, ...] = ()
+    line: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SecretUse:
     """One reference in the file. `where` is for messages: `target.fastly.token (certbroker.toml:24)`."""
 
     where: str
     reference: SecretRef
-    kind: Literal["solver", "target", "issuer", "store", "alerts"]
+    kind: Literal["solver", "target", "issuer", "store", "alerts", "dashboard"]
     name: str
 
 
@@ -200,6 +210,7 @@ class Config:
     """Where CAs are to tell what CAA made them refuse; None: the records say nothing of it."""
     store_line: int | None = None
     alerts: AlertSettings = field(default_factory=AlertSettings)
+    dashboard: DashboardSettings = field(default_factory=DashboardSettings)
 
     @property
     def folder(self) -> Path:
@@ -218,6 +229,7 @@ class Config:
         issuers: Collection[str] | None = None,
         store: bool = True,
         alerts: bool = True,
+        dashboard: bool = True,
     ) -> list[SecretUse]:
         """The references that a selection needs, in the file's order of kinds; None selects all of that kind."""
         found: list[SecretUse] = []
@@ -236,6 +248,9 @@ class Config:
                 found += self._within("target", target.name, target.options, target)
         if alerts:
             found += self._told()
+        if dashboard and self.dashboard.token is not None:
+            place = f" ({self.file}:{self.dashboard.line})" if self.dashboard.line else ""
+            found.append(SecretUse(f"dashboard.token{place}", self.dashboard.token, "dashboard", "dashboard"))
         return found
 
     def _told(self) -> Iterator[SecretUse]:

@@ -420,6 +420,26 @@ class AlertsTable(Table):
     )
 
 
+def _header(value: object) -> str:
+    """The name of an HTTP header (RFC 9110 section 5.1)."""
+    text = _text(value)
+    if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", text):
+        raise Refusal("must be the name of an HTTP header, as in X-Forwarded-User")
+    return text
+
+
+class DashboardTable(Table):
+    """[dashboard]: who may look at the pages, and under which names they are reached."""
+
+    token: SecretRef | None = Field(default=None, description="whoever looks shows it, as a password or as a Bearer")
+    trusted_header: Annotated[str, PlainValidator(_header), WithJsonSchema(_TEXT)] | None = Field(
+        default=None, description="a header that only the proxy in front can set, and sets for whom it has let in"
+    )
+    hosts: list[Annotated[str, PlainValidator(_text), WithJsonSchema(_TEXT)]] = Field(
+        default=[], description="the names that browsers use for it; that of alerts.link need not be said again"
+    )
+
+
 class ScheduleTable(Table):
     """[schedule]: when the next run comes, and how many versions stay in the store."""
 

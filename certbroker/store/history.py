@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
 from certbroker.events import Event
 from certbroker.store import schema
@@ -105,11 +105,15 @@ class History(Database):
         target: str | None = None,
         kind: str | None = None,
         since: datetime | None = None,
+        before: int | None = None,
         limit: int = 100,
     ) -> list[HistoryRow]:
-        """Newest first; what is given narrows it."""
+        """Newest first; what is given narrows it. `before`: only what was written before the row of this id."""
         table = schema.history
-        statement = select(table).order_by(table.c.at.desc(), table.c.id.desc()).limit(limit)
+        order = (table.c.id.desc(),) if before is not None else (table.c.at.desc(), table.c.id.desc())
+        statement = select(table).order_by(*order).limit(limit)
+        if before is not None:
+            statement = statement.where(table.c.id < before)
         if certificate is not None:
             statement = statement.where(table.c.certificate == certificate)
         if target is not None:
@@ -119,3 +123,13 @@ class History(Database):
         if since is not None:
             statement = statement.where(table.c.at >= since)
         return [HistoryRow(**row._mapping) for row in self.rows(statement)]
+
+    def pulse(self) -> str:
+        """Another text whenever something happened: an event, a run that ended, a look at an edge. Three look-ups by index."""
+        history, run, seen = schema.history, schema.run, schema.seen
+        with self.reading() as connection:
+            last = self.first(connection, select(func.max(history.c.id).label("id")))
+            newest = self.first(connection, select(run.c.id, run.c.exit_code).order_by(run.c.started.desc()).limit(1))
+            look = self.first(connection, select(func.max(seen.c.at).label("at")))
+        parts = (last and last.id, newest and newest.id, newest and newest.exit_code, look and look.at)
+        return " ".join(map(str, parts))

@@ -1,0 +1,48 @@
+"""Why and when each key type of a certificate renews, in the planner's words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from certbroker import policy
+from certbroker.config import Config
+from certbroker.model import Certificate, KeyType, Version
+from certbroker.standing.words import minute
+from certbroker.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    """One key type of a certificate. `start` and `end`: the window that the CA asks for, if it told one."""
+
+    key_type: KeyType
+    version: Version | None
+    due: str
+    """Why it is due now; empty if it is not."""
+    at: datetime | None
+    why: str
+    """Where that moment comes from."""
+    start: datetime | None = None
+    end: datetime | None = None
+    explanation_url: str | None = None
+
+
+def renewals(store: Store, config: Config, certificate: Certificate, now: datetime) -> Iterator[Renewal]:
+    """In the order of the file. From the store alone."""
+    variants = store.variants(certificate.name)
+    for key in certificate.keys:
+        version = variants[key].wanted if key in variants else None
+        window = store.window(version.id) if version else None
+        s = policy.Situation(now, config.every, key, certificate.names, certificate.issuers, version, window)
+        due = policy.reason_to_order(s) or ""
+        if version is None:
+            yield Renewal(key, None, due, None, "")
+        elif window is None:
+            why = "the CA gave no window; the backstop is two thirds of its life"
+            yield Renewal(key, version, due, policy.renewal_moment(s), why)
+        else:
+            why = f"the CA asks for {minute(window.start)} to {minute(window.end)}"
+            moment = policy.renewal_moment(s)
+            yield Renewal(key, version, due, moment, why, window.start, window.end, window.explanation_url)
