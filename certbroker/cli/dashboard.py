@@ -13,6 +13,8 @@ from certbroker.errors import UsageError
 from certbroker.world import World
 
 if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
     from certbroker.config import Config
     from certbroker.dashboard import Doorkeeper
 
@@ -93,21 +95,13 @@ def _listening(host: str, port: int) -> socket.socket:
         ) from None
 
 
-def _serve(app: object, ear: socket.socket, seconds: float | None) -> None:
+def _serve(app: ASGIApp, ear: socket.socket, seconds: float | None) -> None:
     """Until Ctrl-C, or so long."""
     import threading
 
-    import uvicorn
+    from certbroker.dashboard.server import make_server
 
-    settings = uvicorn.Config(
-        app,  # type: ignore[arg-type]
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        lifespan="off",
-        timeout_graceful_shutdown=1,
-    )
-    server = uvicorn.Server(settings)
+    server = make_server(app)
     if seconds is not None:
         timer = threading.Timer(seconds, setattr, (server, "should_exit", True))
         timer.daemon = True

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import requests
-import uvicorn
 
 from certbroker.broker import read_config
 from certbroker.dashboard import Doorkeeper, Source, make_app
+from certbroker.dashboard.server import make_server
 from certbroker.store import Store
 from certbroker.world import Clock, World
 
@@ -40,7 +40,7 @@ def dashboard(world: World, folder: Path, clock: Clock, keeper: Doorkeeper | Non
         source = Source(config, store, clock, lambda: read_config(world, option))
         app = make_app(source, keeper or Doorkeeper(HOSTS))
         ear = socket.create_server(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off", timeout_graceful_shutdown=1))
+        server = make_server(app)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [ear]}, daemon=True)
         thread.start()
         try:

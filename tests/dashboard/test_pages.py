@@ -20,6 +20,7 @@ PAGES = ["/", "/timeline", "/readiness", "/runs", "/history", "/certificates/mai
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
     with town(tmp_path_factory.mktemp("dashboard") / "town") as made:
         made.run("renew")
+        made.run("renew", "--refresh-ari")
         yield made
 
 
