@@ -86,6 +86,7 @@ ANSWERS = [
     "rollback main --to v1",
     "takeover main",
     "handback main --target fly-blue",
+    "dashboard --export pages",
     "account show",
     "account make sandbox",
     "account rollover sandbox",

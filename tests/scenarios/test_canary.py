@@ -287,6 +287,7 @@ def test_every_command_gives_nothing_away(place: Town) -> None:
         talk.run("history", "--json")
         talk.run("explain", "main", "--json")
         talk.run("explain", "dnsimple")
+        talk.run("dashboard", "--export", "pages", ends=0)
         talk.run("rollback", "hooked", "--json")
         talk.run("forget", "--host", "broker-1", "--json", ends=0)
         talk.run("forget", "main", "--remove", ends=2)
