@@ -21,6 +21,7 @@ def json_schema(providers: Mapping[str, type[BaseModel]], solvers: Mapping[str, 
         *(tables.DefaultsTable, tables.StoreTable, tables.VaultTable, tables.NetworkTable, tables.ScheduleTable),
         tables.AlertsTable,
         tables.CaaTable,
+        tables.DashboardTable,
         *(tables.IssuerTable, tables.CertificateTable, tables.SolverTable, tables.TargetTable),
         *dict.fromkeys([*providers.values(), *solvers.values()]),
     ]
