@@ -101,7 +101,7 @@ def permissions(desk: Desk, name: str) -> Permissions:
             ours = caa.wanted(uses)
             others += _others(where, standing, ours)
             here = [each for each in found.managed if each.active and within(base_name(each.name), [where])]
-            losers += _losers(where, standing, [*ours, *_kept(standing)], uses, here)
+            losers += _losers(certificate.name, where, standing, [*ours, *_kept(standing)], uses, here)
             losers += survey.held(where, certificate, [each.platform for each in here])
     fails = dict.fromkeys(line.what for line in lines if line.state is State.FAIL)
     served = served_now(desk.store, certificate.name)
@@ -300,7 +300,12 @@ def _kept(standing: Standing) -> list[Property]:
 
 
 def _losers(
-    where: str, standing: Standing, after: Sequence[Property], uses: Sequence[Use], managed: Sequence[Managed]
+    certificate: str,
+    where: str,
+    standing: Standing,
+    after: Sequence[Property],
+    uses: Sequence[Use],
+    managed: Sequence[Managed],
 ) -> Iterator[Loser]:
     """Whom the set that stands lets sign, and the one that is to stand would not. Pure."""
     wanted = replace(standing, where=where, properties=tuple(after), alias=None)
@@ -310,15 +315,17 @@ def _losers(
         asker = Asker((ca,), account, None, stranger=True)
         if (ca and caa.refusals(standing, asker, wildcard=star)) or not caa.refusals(wanted, asker, wildcard=star):
             continue
-        ends = each.facts.ends
         line = caa.wish("issuewild" if star else "issue", ca or "the domain of its CA", None, [])
         yield Loser(
             f"{each.platform} gets a certificate for {each.name} by itself ({each.target}): with these records alone "
             f"{ca or 'its CA'} refuses to renew it",
-            f"it is there until {day(ends)}"
-            if ends
-            else "it waits for its proof"
-            if each.facts.state == "pending"
-            else "it is there",
-            f"to let it go on, add {caa.record(where, line)} as well, which lets every account there have it sign; or let it end first",
+            _lasts(each),
+            f"to let it go on, add {caa.record(where, line)} as well, which lets every account there have it sign; "
+            f"or end it first: certbroker takeover {certificate}",
         )
+
+
+def _lasts(each: Managed) -> str:
+    if each.facts.ends:
+        return f"it is there until {day(each.facts.ends)}"
+    return "it waits for its proof" if each.facts.state == "pending" else "it is there"

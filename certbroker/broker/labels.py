@@ -105,6 +105,16 @@ def proven(desk: Desk, certificate: Certificate) -> None:
     _look(desk, certificate)
 
 
+def fails(desk: Desk, certificate: Certificate) -> bool:
+    """Look now: whether a label of it is not ours, which is a finding then."""
+    _look(desk, certificate)
+    failing = {finding.name for finding in desk.store.findings(state="fail") if finding.kind == KIND}
+    try:
+        return not failing.isdisjoint(watched(desk, certificate))
+    except IssuanceError:
+        return False
+
+
 def _look(desk: Desk, certificate: Certificate) -> list[Line]:
     if not any(variant.wanted for variant in desk.store.variants(certificate.name).values()):
         return []  # the first order says what stands in its way

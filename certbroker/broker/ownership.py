@@ -142,7 +142,8 @@ def decide(
     changes = [change for each in found for way in chosen if way.name == each.name for change in _changes(each, way)]
     theirs = dict.fromkeys(_managed(m) for each in found for m in each.managed if m.facts.state == "issued")
     served = "; ".join(filter(None, (served, *theirs)))
-    troubles = tuple(_trouble(way, ways, served) for way in chosen if way.state in (State.FAIL, State.WAIT))
+    handed = f"certbroker takeover {certificate.name}" if certificate and theirs else ""
+    troubles = tuple(_trouble(way, ways, served, handed) for way in chosen if way.state in (State.FAIL, State.WAIT))
     states = {way.state for way in chosen}
     return Ownership(
         name=name,
@@ -290,10 +291,11 @@ def _breaks(holding: Holding, found: Found) -> Iterator[str]:
 # ---- in words ----------------------------------------------------------------------------------------------------------
 
 
-def _trouble(way: Way, ways: Sequence[Way], served: str) -> Trouble:
+def _trouble(way: Way, ways: Sequence[Way], served: str, handed: str) -> Trouble:
     others = [each.method.value for each in ways if each.name == way.name and each.state is State.OK]
     instead = f'; or challenge = "{others[0]}", which works today' if others else ""
-    hint = f"{way.hint or 'see what is to change, above'}{instead}"
+    stepwise = f"; or step by step, with a way back: {handed}" if handed else ""
+    hint = f"{way.hint or 'see what is to change, above'}{instead}{stepwise}"
     what = f"{way.name} cannot be proven by {way.method.value}{' yet' if way.state is State.WAIT else ''}: {way.what}"
     return Trouble(what, served or "nothing was touched", hint, way.state is State.WAIT)
 

@@ -8,6 +8,7 @@ from typing import Final, Literal
 
 from certbroker.config import Config
 from certbroker.failover import PassedOver
+from certbroker.names import base_name
 from certbroker.serving import Stand, Standing
 from certbroker.standing.conditions import Facts, Failing, Found, Orphan, Passed, PinEnd
 from certbroker.store import Store
@@ -18,7 +19,7 @@ _TROUBLE: Final = Stand.WAITING.rank
 def gather(store: Store, config: Config, now: datetime) -> Facts:
     """Everything that may need somebody at `now`. Reads the store alone."""
     troubled = {each.certificate: each for each in store.troubled(now)}
-    found = [_found(store, config, each) for each in _declared_findings(store, config)] + _drifts(store, config)
+    found = [_found(store, config, each, now) for each in _declared_findings(store, config)] + _drifts(store, config)
     pins = _pins(store)
     more = {name for each in found if (name := each.needed_by or each.name)} | {pin.certificate for pin in pins}
     more |= {each.name.partition(" → ")[0] for each in found if each.kind == "edge"}
@@ -71,13 +72,17 @@ def _drifts(store: Store, config: Config) -> list[Found]:
     return list(found.values())
 
 
-def _found(store: Store, config: Config, found: Found) -> Found:
+def _found(store: Store, config: Config, found: Found, now: datetime) -> Found:
     """With the certificate that needs it first."""
     first: Standing | None = None
     if found.kind == "target":
         first = store.next_to_renew(target=found.name)
     elif found.kind in ("solver", "issuer") and len(config.solvers if found.kind == "solver" else config.issuers) == 1:
         first = store.next_to_renew()
+    elif found.kind == "label":
+        proven = [c.name for c in config.certificates.values() if any(_proves(found.name, name) for name in c.names)]
+        renewing = [each for each in store.standings_of(proven) if each.renews]
+        first = min(renewing, key=lambda each: each.renews or now, default=None)
     return Found(
         found.kind,
         found.name,
@@ -87,6 +92,12 @@ def _found(store: Store, config: Config, found: Found) -> Found:
         found.since,
         first.certificate if first else None,
     )
+
+
+def _proves(label: str, name: str) -> bool:
+    """Whether a CA looks at `label` for a proof of `name`: at a name below it that begins with an underscore."""
+    above, _, base = label.partition(f".{base_name(name)}")
+    return base == "" and above != label and all(part.startswith("_") for part in above.split("."))
 
 
 def _failing(store: Store, troubled: dict[str, Standing]) -> list[Failing]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from certbroker import broker, standing
 from tests.golden import golden
 from tests.scenarios.test_words import told
 from tests.scenarios.town import Ran, Town
@@ -98,11 +99,19 @@ def test_the_words_from_taken_to_put_right(place: Town) -> None:
     golden("words/label.txt", words + "\n" + told(place, "renew") + "\n" + told(place, "status"))
 
 
-def test_what_check_found_at_a_label_is_over_when_a_run_sees_it_put_right(place: Town) -> None:
-    place.configure(certificates=place.certificate(targets=("folder",)))
+def test_what_check_found_at_a_label_is_one_cause_and_over_when_a_run_sees_it_put_right(place: Town) -> None:
+    certificate = place.certificate(targets=("folder",))
+    place.configure(
+        certificates=certificate + place.certificate("www", names=("www.example.com",), targets=("folder",))
+    )
     place.run("renew")
     place.house.dns.set(LABEL, "CNAME", AT_FLY)
-    place.run("check", "main", ends=1)
+    assert "dns" in place.run("check", "main", ends=1).err
+    with place.store() as store:
+        config = broker.read_config(place.world(), None)
+        (condition,) = standing.conditions(standing.gather(store, config, place.clock.now()))
+    assert (condition.kind, condition.subject) == (standing.Kind.LABEL, f"label {LABEL}")
+    assert "main needs it first" in condition.now
     place.house.dns.remove(LABEL, "CNAME")
     place.later(hours=1)
     place.run("renew")
