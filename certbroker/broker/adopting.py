@@ -13,6 +13,7 @@ from certbroker.adopt import KEEPING_ACCOUNTS, FoundAccount, Pair, Place, find_a
 from certbroker.broker.accounts import import_account
 from certbroker.broker.desk import Desk, nearest
 from certbroker.broker.done import Done
+from certbroker.broker.meanwhile import meanwhile
 from certbroker.broker.opening import home_path
 from certbroker.broker.report import Line, Report, State, day
 from certbroker.broker.running import running
@@ -63,37 +64,34 @@ def adopt(
         IssuanceError: the CA does not take the account, or is away.
     """
     certificate = desk.certificate(name)
-    if issuer is not None and issuer not in desk.config.issuers:
-        raise UsageError(f"no issuer is called {issuer}", hint=nearest(issuer, desk.config.issuers))
-    phrase = SecretRef(env=passphrase_env) if passphrase_env else None
-    places = [Place(source, home_path(desk.world, source)) for source in sources]
-    now = desk.world.clock.now()
-    try:
+    with meanwhile(desk.store, name, hint="nothing was changed; certbroker import --help tells what can be imported"):
+        if issuer is not None and issuer not in desk.config.issuers:
+            raise UsageError(f"no issuer is called {issuer}", hint=nearest(issuer, desk.config.issuers))
+        phrase = SecretRef(env=passphrase_env) if passphrase_env else None
+        places = [Place(source, home_path(desk.world, source)) for source in sources]
+        now = desk.world.clock.now()
         pair = read(places, kind, phrase.resolve(desk.world.environ, where="--passphrase-env") if phrase else None)
         found = _usable(certificate, pair, now)
-    except BadMaterial as error:
-        error.hint = error.hint or "nothing was changed; certbroker import --help tells what can be imported"
-        raise
-    desk.check_vault()
-    signed = _signed(desk, certificate, found, issuer, now)
-    brought = _account(desk, pair, places[0], signed) if account else None
-    with desk.store.lease(f"certificate/{name}", f"{desk.world.host}, import"):
-        held = _held(desk, certificate, found, yes=yes)
-        uri = None
-        if brought is not None:
-            uri = import_account(desk, signed.issuer, brought.key, brought.shown, uri=brought.uri, why=why)
-        with running(desk, "import", why) as run:
-            take_in(desk, [name])
-            done = Done(name)
-            if held is not None:
-                text = f"{held.label} {held.fingerprint[:6]} is held already; nothing changed"
-                done.said.append(Line(State.OK, "import", text))
-            else:
-                done.imported.append(_keep(desk, certificate, pair, found, signed, uri))
-                done.said += _said(desk, certificate, pair, done.imported[0], signed)
-            if uri is not None:
-                done.said.append(Line(State.OK, "account", f"the account at {signed.issuer} came along: {uri}"))
-            return tell(run, [done], [])
+        desk.check_vault()
+        signed = _signed(desk, certificate, found, issuer, now)
+        brought = _account(desk, pair, places[0], signed) if account else None
+        with desk.store.lease(f"certificate/{name}", f"{desk.world.host}, import"):
+            held = _held(desk, certificate, found, yes=yes)
+            uri = None
+            if brought is not None:
+                uri = import_account(desk, signed.issuer, brought.key, brought.shown, uri=brought.uri, why=why)
+            with running(desk, "import", why) as run:
+                take_in(desk, [name])
+                done = Done(name)
+                if held is not None:
+                    text = f"{held.label} {held.fingerprint[:6]} is held already; nothing changed"
+                    done.said.append(Line(State.OK, "import", text))
+                else:
+                    done.imported.append(_keep(desk, certificate, pair, found, signed, uri))
+                    done.said += _said(desk, certificate, pair, done.imported[0], signed)
+                if uri is not None:
+                    done.said.append(Line(State.OK, "account", f"the account at {signed.issuer} came along: {uri}"))
+                return tell(run, [done], [])
 
 
 # ---- may it be used ------------------------------------------------------------------------------------------------------

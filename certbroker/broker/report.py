@@ -146,4 +146,5 @@ def served_now(store: Store, certificate: str, target: str | None = None) -> str
         else f"a certificate by {next(look.issued_by for look in valid if look.fingerprint == common)}"
     )
     ends = min(look.ends for look in valid if look.ends and look.fingerprint == common)
-    return f"{count} of {len(reachable)} edges serve {what}, valid until {day(ends)}"
+    until = f"valid until {day(ends)}" if ends > store.now() else f"which ended {day(ends)}"
+    return f"{count} of {len(reachable)} edges serve {what}, {until}"

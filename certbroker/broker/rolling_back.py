@@ -9,6 +9,7 @@ from typing import Final
 from certbroker import events, policy
 from certbroker.broker.desk import Desk, nearest
 from certbroker.broker.facts import gather
+from certbroker.broker.meanwhile import meanwhile
 from certbroker.broker.report import Report, day
 from certbroker.broker.running import running
 from certbroker.broker.runs import reconcile
@@ -42,11 +43,12 @@ def rollback(
     """
     desk.stay(wait)
     certificate = desk.certificate(name)
-    chosen = _targets(certificate, targets)
-    facts = gather(desk, certificate, {}, look=False)
     now = desk.world.clock.now()
-    places = [(each, _version(desk, certificate, facts.targets[each.target], each, number, now)) for each in chosen]
-    desk.check_vault()
+    with meanwhile(desk.store, name, targets, hint=f"certbroker explain {name} tells what is held and served"):
+        chosen = _targets(certificate, targets)
+        facts = gather(desk, certificate, {}, look=False)
+        places = [(each, _version(desk, certificate, facts.targets[each.target], each, number, now)) for each in chosen]
+        desk.check_vault()
     with running(desk, "rollback", why) as run:
         take_in(desk, [name])
         with desk.store.lease(
@@ -62,11 +64,12 @@ def rollback(
 def lift(desk: Desk, name: str, *, targets: Sequence[str] = (), why: str | None = None) -> Report:
     """Serve what is wanted again. Raises UsageError if nothing is pinned there."""
     certificate = desk.certificate(name)
-    chosen = {each.target for each in _targets(certificate, targets)}
-    pinned = [row for row in desk.store.pins(name) if row.target in chosen]
-    if not pinned:
-        where = f" on {', '.join(targets)}" if targets else ""
-        raise UsageError(f"{name} is not pinned{where}", hint=f"certbroker explain {name} tells what it serves")
+    with meanwhile(desk.store, name, targets, hint=f"certbroker explain {name} tells what it serves"):
+        chosen = {each.target for each in _targets(certificate, targets)}
+        pinned = [row for row in desk.store.pins(name) if row.target in chosen]
+        if not pinned:
+            where = f" on {', '.join(targets)}" if targets else ""
+            raise UsageError(f"{name} is not pinned{where}")
     with running(desk, "rollback --lift", why) as run:
         take_in(desk, [name])
         now = desk.world.clock.now()
@@ -101,7 +104,10 @@ def _version(
         named = next((v for v in held if v.number == number), None)
         if named is None:
             there = ", ".join(v.label for v in held) or "none"
-            raise UsageError(f"the store holds no v{number} of {certificate.name}", hint=f"it holds {there}")
+            raise UsageError(
+                f"the store holds no v{number} of {certificate.name}",
+                hint=f"it holds {there}: certbroker rollback {certificate.name} --to vN",
+            )
         if reason := _unfit(desk, named, target, assignment, now):
             raise UsageError(f"{certificate.name} {named.label} cannot be served by {target.name}: {reason}")
         return named
@@ -113,7 +119,7 @@ def _version(
         reason = _unfit(desk, version, target, assignment, now)
         if reason is None:
             return version
-        reasons.append(f"{version.label} {reason}")
+        reasons.append(f"{version.label}: {reason}")
     raise UsageError(f"{certificate.name} has nothing to go back to on {target.name}: {'; '.join(reasons)}")
 
 

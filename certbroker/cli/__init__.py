@@ -11,8 +11,11 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from certbroker.errors import CertbrokerError, ConfigError, IssuanceError, LeaseHeld, ProviderError
+from certbroker.errors import CertbrokerError, ConfigError, IssuanceError, LeaseHeld, ProviderError, UsageError
 from certbroker.world import World, system_world
+
+UNTOUCHED: Final = "nothing was touched"
+"""What a command line that asks for what cannot be leaves behind."""
 
 MOST_SHOWN: Final = 800
 """Signs of one line of an error."""
@@ -44,9 +47,8 @@ def main(argv: Sequence[str], world: World) -> int:
         print("interrupted; the next run goes on from here", file=world.stderr)
         return 1
     except click.UsageError as error:
-        _say(
-            world, error.format_message(), hint=f"{error.ctx.command_path} --help" if error.ctx else "certbroker --help"
-        )
+        hint = f"{error.ctx.command_path} --help" if error.ctx else "certbroker --help"
+        _say(world, error.format_message(), now=UNTOUCHED, hint=hint)
         return 2
     except LeaseHeld as held:
         _say(world, held.what, kind="note: ")
@@ -57,7 +59,8 @@ def main(argv: Sequence[str], world: World) -> int:
         _say(world, "", hint=error.hint or "certbroker config check")
         return 2
     except CertbrokerError as error:
-        _say(world, error.what, now=error.now, hint=error.hint)
+        now = error.now or (UNTOUCHED if isinstance(error, UsageError) else None)
+        _say(world, error.what, now=now, hint=error.hint)
         return 1 if isinstance(error, IssuanceError | ProviderError) else 2
     except BrokenPipeError:  # `certbroker history | head`
         return 0

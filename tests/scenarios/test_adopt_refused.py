@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -23,7 +24,9 @@ from hypothesis import strategies as st
 from certbroker import keys
 from certbroker.adopt import KINDS, Place, read
 from certbroker.errors import CertbrokerError
+from certbroker.model import RevocationReason
 from certbroker.secret import Secret
+from tests.golden import golden
 from tests.scenarios import layouts
 from tests.scenarios.layouts import split, write
 from tests.scenarios.town import Town, town
@@ -246,32 +249,76 @@ BAD: dict[Make, str] = {
 }
 
 
-@pytest.mark.parametrize("make", BAD, ids=lambda make: make.__name__)
-def test_what_cannot_be_used_is_refused_with_its_reason(place: Town, tmp_path: Path, make: Make) -> None:
-    chain, key = place.ca.issue_directly(*NAMES)
-    ran = place.run("import", "main", *make(place, tmp_path, chain, key), ends=2)
-    assert BAD[make] in ran.err
-    assert ran.err.startswith("error: ")
-    assert " hint: " in ran.err
+def refused(place: Town, home: Path, key: Secret, *argv: str) -> str:
+    """Three lines: what happened, what is served meanwhile, what to type; and no line of the key."""
+    ran = place.run("import", *argv, ends=2)
     assert ran.out == ""
     for line in key.reveal().splitlines()[1:-1]:
         assert line not in ran.err
+    what, now, hint = ran.err.splitlines()
+    assert (what[:7], now[:6], hint[:6]) == ("error: ", " now  ", " hint:")
+    words = re.sub(r"\d\d:\d\d UTC", "hh:mm UTC", ran.err.replace(str(home), "/home"))
+    return re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:PORT", words) + "\n"
 
 
-def test_what_has_expired_or_does_not_live_yet_is_refused(place: Town, tmp_path: Path) -> None:
-    chain, key = place.ca.issue_directly(*NAMES)
-    where = files(all_pem=chain + key.reveal())(tmp_path)
-    place.later(days=-2)
-    assert "error: the certificate is not valid before" in place.run("import", "main", *where, ends=2).err
-    place.later(days=100)
-    assert "expired on" in place.run("import", "main", *where, ends=2).err
-    place.later(days=-98)
+def test_what_cannot_be_used_is_refused_with_its_reason(place: Town, tmp_path: Path) -> None:
+    words = ""
+    for make, says in BAD.items():
+        home = tmp_path / make.__name__
+        home.mkdir()
+        chain, key = place.ca.issue_directly(*NAMES)
+        told = refused(place, home, key, "main", *make(place, home, chain, key))
+        assert says in told
+        words += f"# {make.__name__.replace('_', ' ')}\n{told}"
+    golden("words/import-refused.txt", words)
 
 
-def test_a_certificate_that_nobody_declared_is_told_with_the_nearest(place: Town) -> None:
-    assert "did you mean main?" in place.run("import", "mian", "all.pem", ends=2).err
-    assert "SOURCE" in place.run("import", "main", ends=2).err
-    assert "--from" in place.run("import", "main", "all.pem", "--from", "caddy", ends=2).err
+def test_what_must_not_be_used_is_refused_with_what_is_served(tmp_path: Path) -> None:
+    with town(tmp_path / "town") as place:
+        chain, key = place.ca.issue_directly(*NAMES)
+        earlier, other = place.ca.issue_directly(*NAMES)
+        where = files(all_pem=chain + key.reveal())(tmp_path)
+        early = files(early_pem=earlier + other.reveal())(tmp_path)
+        locked = layouts.encrypted_pem(place.folder, chain, key, passphrase=b"correct horse")
+        bag = layouts.pkcs12(place.folder, chain, key, passphrase=b"correct horse")
+        place.environ["WRONG"] = "battery staple"
+        words = refused(place, tmp_path, key, "mian", *where)
+        words += refused(place, tmp_path, key, "main", *where, "--issuer", "letsencrpyt")
+        words += refused(place, tmp_path, key, "main", *where, "--from", "caddy")
+        words += refused(place, tmp_path, key, "main", str(tmp_path), "--from", "pem")
+        words += refused(place, tmp_path, key, "main", *where, "--from", "certbot")
+        for sealed in (locked, bag):
+            words += refused(place, tmp_path, key, "main", *sealed)
+            words += refused(place, tmp_path, key, "main", *sealed, "--passphrase-env", "WRONG")
+        words += refused(place, tmp_path, key, "main", *locked, "--passphrase-env", "NOTHING")
+        words += refused(place, tmp_path, key, "main", *where, "--account")
+        root = layouts.certbot_root(place.folder, chain, key)
+        words += refused(place, tmp_path, key, "main", *root, "--account")
+        place.later(days=-2)
+        words += refused(place, tmp_path, key, "main", *where)
+        place.later(days=2)
+        place.configure(certificates=place.certificate(targets=("folder",), keys='["rsa-2048"]'))
+        words += refused(place, tmp_path, key, "main", *where)
+        place.configure()
+        place.run("renew")
+        words += refused(place, tmp_path, key, "main", *where)
+        place.later(minutes=10)
+        later, new = place.ca.issue_directly(*NAMES)
+        after = files(after_pem=later + new.reveal())(tmp_path)
+        words += refused(place, tmp_path, new, "main", *after)
+        place.run("import", "main", *after, "--yes")
+        place.configure(certificates=place.certificate(targets=("folder",)) + place.certificate("copy", targets=()))
+        words += refused(place, tmp_path, new, "copy", *after)
+        with place.store() as store:
+            store.revoked(store.versions("main")[0].id, place.clock.now(), RevocationReason.KEY_COMPROMISE)
+        again = place.ca.books.authority.issue(
+            keys.load_key(new).public_key(), NAMES, next(iter(place.ca.books.profiles.values()))
+        )
+        chained = again.public_bytes(serialization.Encoding.PEM).decode() + "".join(split(later)[1:])
+        words += refused(place, tmp_path, new, "copy", *files(again_pem=chained + new.reveal())(tmp_path))
+        place.later(days=100)
+        words += refused(place, tmp_path, other, "main", *early)
+        golden("words/import-not-now.txt", words)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")

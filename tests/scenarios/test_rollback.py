@@ -6,7 +6,9 @@ import pytest
 
 from certbroker.model import RevocationReason
 from certbroker.testkit.simulator import Fault, Response
+from tests.golden import golden
 from tests.scenarios.test_restore import serves
+from tests.scenarios.test_words import told
 from tests.scenarios.town import Town
 
 
@@ -93,10 +95,32 @@ def test_what_cannot_be_gone_back_to_is_refused_and_nothing_is_touched(twice: To
     assert "leave one of them out" in twice.run("rollback", "main", "--to", "v1", "--lift", ends=2).err
     with twice.store() as store:
         store.revoked(store.versions("main")[-1].id, twice.clock.now(), RevocationReason.UNSPECIFIED)
-    assert "nothing to go back to on fastly: v1 it is revoked" in twice.run("rollback", "main", ends=2).err
+    assert "nothing to go back to on fastly: v1: it is revoked" in twice.run("rollback", "main", ends=2).err
     assert "v1 cannot be served by fastly: it is revoked" in twice.run("rollback", "main", "--to", "v1", ends=2).err
     twice.later(days=80)
     assert "v2 cannot be served by fastly: it nears its end" in twice.run("rollback", "main", "--to", "2", ends=2).err
     assert twice.pushes() == pushes
     with twice.store() as store:
         assert store.pins() == []
+
+
+def test_the_words(twice: Town) -> None:
+    words = told(twice, "rollback", "main", "--target", "fastly", "-m", "old clients", ends=3) + "\n"
+    words += told(twice, "rollback", "main", "--target", "fastly", "--lift") + "\n"
+    for argv in (
+        ("mian",),
+        ("main", "--target", "fastyl"),
+        ("main", "--to", "v7"),
+        ("main", "--to", "v1", "--lift"),
+        ("main", "--target", "fastly", "--lift"),
+        ("main", "--lift"),
+    ):
+        words += told(twice, "rollback", *argv, ends=2) + "\n"
+    with twice.store() as store:
+        store.revoked(store.versions("main")[-1].id, twice.clock.now(), RevocationReason.UNSPECIFIED)
+    words += told(twice, "rollback", "main", ends=2) + "\n"
+    words += told(twice, "rollback", "main", "--to", "v1", "--target", "fly-blue", ends=2) + "\n"
+    twice.later(days=80)
+    words += told(twice, "rollback", "main", "--to", "v2", ends=2) + "\n"
+    twice.configure(certificates=twice.certificate("new", names=("new.example.com",), targets=("fastly",)))
+    golden("words/rollback.txt", words + told(twice, "rollback", "new", ends=2))
