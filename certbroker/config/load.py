@@ -262,7 +262,9 @@ class _Reader:
         return good
 
     def _single(self, name: str, model: type[T]) -> tuple[T, set[str]]:
-        parsed, broken = self._table((name,), self.document.get(name, {}), model)
+        if name not in self.document:
+            return model.model_construct(), set()
+        parsed, broken = self._table((name,), self.document[name], model)
         return parsed if parsed is not None else model(), broken
 
     def _table(self, path: tuple[str, ...], table: object, model: type[T]) -> tuple[T | None, set[str]]:

@@ -21,9 +21,12 @@ _NOT_HERE: Final = (
 
 
 class Table(BaseModel):
-    """Unknown keys are mistakes, nothing is coerced, and no message shows what was written."""
+    """Unknown keys are mistakes, nothing is coerced, and no message shows what was written.
 
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, strict=True, frozen=True)
+    What checks a table is made when the first one of its kind is read: a file has few of the kinds that there are.
+    """
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, strict=True, frozen=True, defer_build=True)
 
 
 def _text(value: object) -> str:
