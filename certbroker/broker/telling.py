@@ -12,7 +12,6 @@ from certbroker.broker.desk import Desk
 from certbroker.broker.done import Done
 from certbroker.broker.drifted import Difference, known_drifts, served_as_wanted, troubles_of
 from certbroker.broker.report import Entry, Line, Report, State, Trouble, day, minute, served_now, target_line
-from certbroker.broker.views import renewal_of
 from certbroker.errors import RecordWanted
 from certbroker.model import Certificate, Phase
 
@@ -197,6 +196,8 @@ def _troubles(desk: Desk, done: Sequence[Done], drifts: Sequence[Difference]) ->
 
 def _renewal(desk: Desk, certificate: Certificate) -> str:
     """What is served, and when it has to be replaced."""
+    from certbroker.broker.views import renewal_of
+
     now = desk.world.clock.now()
     versions = [v.wanted for v in desk.store.variants(certificate.name).values() if v.wanted]
     moments = [renewal_of(desk.store, desk.config, certificate, version, now) for version in versions]

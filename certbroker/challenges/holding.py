@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from certbroker.challenges import standing
 from certbroker.challenges.holders import Holder, holder_of
 from certbroker.errors import NothingDone, ProviderError
 from certbroker.model import Method, Record
@@ -61,6 +60,8 @@ class Holding:
 
 def holding(name: str, means: Means, locator: Locator, lookup: Lookup, clock: Clock) -> Holding:
     """Look, for the name (perhaps a wildcard) that is to be proven by `means` in DNS. Never raises for what DNS says."""
+    from certbroker.challenges import standing
+
     owner = means.owner(name)
     if means.method is Method.DNS_PERSIST_01:
         return _permission(name, owner, means, lookup, clock)
@@ -87,6 +88,8 @@ def holding(name: str, means: Means, locator: Locator, lookup: Lookup, clock: Cl
 
 def _permission(name: str, owner: str, means: Means, lookup: Lookup, clock: Clock) -> Holding:
     """A record that stands needs no solver; without it nobody proves anything."""
+    from certbroker.challenges import standing
+
     try:
         for verdict, record in standing.wanted(name, means, lookup, clock.now()):
             if verdict.state != "ok":

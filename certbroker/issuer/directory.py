@@ -40,6 +40,15 @@ class Directories:
                 self._network.learn(self._known)
             return self._known
 
+    @property
+    def at_hand(self) -> bool:
+        """`get` needs no request."""
+        with self._lock:
+            if self._known is None and (kept := self._kept()) is not None:
+                self._known = kept
+                self._network.learn(kept)
+            return self._known is not None
+
     def use(self, act: Callable[[Directory], T]) -> T:
         """`act` with the directory; once more with a new one if the kept one led to a place that is not there (any more)."""
         directory = self.get()

@@ -159,10 +159,10 @@ class CaNetwork(ClientNetwork):
 
     def stock(self, count: int, pool: Executor) -> None:
         """Have `count` nonces: fetch what lacks in `pool`, each over a connection of its own. So many requests can then be
-        under way at once. Not waited for, and a failure is left to be found by who asks next.
+        under way at once. Not waited for, and a failure is left to be found by who asks next. What is under way brings its own.
         """
         with self._turn:
-            missing = max(0, count - len(self._free))
+            missing = max(0, count - len(self._free) - self._in_flight)
             self._in_flight += missing
         for _ in range(missing):
             pool.submit(self._bring_nonce)

@@ -32,6 +32,8 @@ _REFUSED_REPLACES: Final = frozenset(
 def place(talk: Conversation, works: Sequence[Work]) -> None:
     """Every order has an address after this, or its work an outcome. All of them before any authorization is read."""
     known = talk.account.known
+    if known is not None and talk.directories.at_hand:
+        talk.stock(works)  # while DNS is asked
     preflight.without_account(talk, works, known)
     left = unfinished(works)
     if not left:
