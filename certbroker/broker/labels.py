@@ -126,14 +126,15 @@ def _look(desk: Desk, certificate: Certificate) -> list[Line]:
     ours = bool(places)
     with ThreadPoolExecutor(TOGETHER) as pool:
         seen = list(pool.map(lambda place: desk.challenges().holding(*place), places.values()))
-    for label, found in zip(places, seen, strict=True):
-        known = desk.store.label(label)
-        row, finding = judge(known, found, certificate.name, desk.world.clock.now())
-        if row is not None:
-            desk.store.put_label(row)
-        if finding is not None:
-            lines += _told(desk, finding, silent=known is None)
-        ours = ours and found.whose is Whose.OURS
+    with desk.store.together():
+        for label, found in zip(places, seen, strict=True):
+            known = desk.store.label(label)
+            row, finding = judge(known, found, certificate.name, desk.world.clock.now())
+            if row is not None:
+                desk.store.put_label(row)
+            if finding is not None:
+                lines += _told(desk, finding, silent=known is None)
+            ours = ours and found.whose is Whose.OURS
     if ours and any((f.kind, f.name) == (OF_CHECK, certificate.name) for f in desk.store.findings(state="fail")):
         remember(desk, Finding(State.OK, OF_CHECK, certificate.name, "its labels are ours"))
     return lines

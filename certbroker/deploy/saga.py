@@ -103,7 +103,8 @@ class Saga:
 
         Whatever the place says or does ends as a phase in the store. Raises only LeaseHeld and StoreError.
         """
-        rows = self._pending(assignment, version, before)
+        with self.store.one_look():
+            rows = self._pending(assignment, version, before)
         try:
             edges = target.edges(assignment)
             looks = self.looking.look_all(edges, assignment, version)
@@ -275,11 +276,12 @@ class Saga:
         Args:
             unanswered: names whose push got no answer: what the edges prove is what became of it.
         """
-        rows = {
-            row.name: row
-            for name in assignment.names
-            if (row := self.store.deployment(version.id, target.name, name)) and self._is_looked_at(row)
-        }
+        with self.store.one_look():
+            rows = {
+                row.name: row
+                for name in assignment.names
+                if (row := self.store.deployment(version.id, target.name, name)) and self._is_looked_at(row)
+            }
         if not rows:
             return
         open_names = Assignment(assignment.certificate, target.name, tuple(rows))

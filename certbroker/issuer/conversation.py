@@ -29,7 +29,7 @@ from certbroker.issuer.network import CaNetwork, Reply
 from certbroker.issuer.order import Work, unfinished
 from certbroker.issuer.problem import unknown_account
 from certbroker.issuer.request import Refusal
-from certbroker.issuer.waiting import patiently
+from certbroker.issuer.waiting import Pace, patiently
 from certbroker.model import Method
 from certbroker.secret import Secret
 from certbroker.store import OrderRow, Store
@@ -87,6 +87,8 @@ class Conversation:
 
     def write(self, works: Iterable[Work], act: Callable[[Work], None]) -> None:
         """As `each`, for what is only written to the journal: all in one transaction."""
+        if not (works := unfinished(works)):
+            return
         with self.store.together():
             self.each(works, act)
 
@@ -106,6 +108,8 @@ class Conversation:
 
         If the CA is away for a moment, or asks us to wait, the order is looked at again later: looking is always safe.
         """
+        if not works:
+            return
         answers = self.together(works, ask)
         with self.store.together():
             for work, got in zip(works, answers, strict=True):
@@ -123,6 +127,10 @@ class Conversation:
             if work.look_at < work.until:
                 return
         self.fail(work, error)
+
+    def pace(self) -> Pace:
+        """For the next wait."""
+        return Pace(self.network.way)
 
     def fail(self, work: Work, error: Refusal, *, over: bool | None = None) -> None:
         """This one's outcome. An order that is over is closed in the journal; any other is gone on with by the next run.

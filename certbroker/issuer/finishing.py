@@ -16,7 +16,6 @@ from certbroker.issuer.conversation import Conversation
 from certbroker.issuer.messages import Authorization, Order
 from certbroker.issuer.network import Reply
 from certbroker.issuer.order import Work, explained, unfinished
-from certbroker.issuer.waiting import Pace
 from certbroker.keys import signing_request
 from certbroker.model import Version
 from certbroker.secret import Sealed
@@ -37,7 +36,7 @@ def finish(talk: Conversation, works: Sequence[Work]) -> None:
     for work in unfinished(works):
         work.until = min(talk.deadline, talk.clock.monotonic() + PATIENCE)
         if not work.stale and work.state.status == "processing":  # left behind by an earlier run after its finalization
-            work.look_later(talk.clock.monotonic(), Pace())
+            work.look_later(talk.clock.monotonic(), talk.pace())
     while unfinished(works):
         _look(talk, works)
         _finalize(talk, _now(works, "ready"))
@@ -68,7 +67,7 @@ def _finalize(talk: Conversation, works: Sequence[Work]) -> None:
         talk.still_ours(work.request.certificate)
         talk.check_interval(work)
         if work.journal.state != "finalizing":
-            work.pace = Pace()  # once: a CA that calls it ready again and again is asked ever more rarely
+            work.pace = talk.pace()  # once: a CA that calls it ready again and again is asked ever more rarely
         talk.update(
             work, state="finalizing"
         )  # first: killed after the mark alone, this order would wait for the interval

@@ -12,7 +12,6 @@ from certbroker.issuer.conversation import Conversation
 from certbroker.issuer.messages import Authorization, EmptyAnswer
 from certbroker.issuer.order import Proof, Work, explained, proof, unfinished
 from certbroker.issuer.request import Refusal
-from certbroker.issuer.waiting import Pace
 from certbroker.model import Method
 from certbroker.names import base_name
 
@@ -27,7 +26,7 @@ def prove(talk: Conversation, works: Sequence[Work]) -> None:
     _publish(talk, [work for work in unfinished(pending) if work.proofs])
     _answer(talk, unfinished(pending))
     for work in unfinished(pending):
-        work.look_later(talk.clock.monotonic(), Pace())
+        work.look_later(talk.clock.monotonic(), talk.pace())
 
 
 def clean_up(talk: Conversation, works: Sequence[Work]) -> None:

@@ -11,7 +11,9 @@ from certbroker.world import Clock
 T = TypeVar("T")
 
 FIRST_SECONDS: Final = 0.05
-"""Some CAs are done at once."""
+"""Some CAs are done at once. Counted at the CA: from when it heard of it until it hears the first look."""
+
+SOONEST_SECONDS: Final = 0.01
 
 UNIT_SECONDS: Final = 0.25
 """After the first the looks come at 2, 4, 8, ... of these: no wait costs more looks than 2 + log2(wait / 0.25 s)."""
@@ -54,11 +56,15 @@ def patiently(ask: Callable[[], T], clock: Clock, deadline: float) -> T:
 
 
 class Pace:
-    """One wait for one thing. Make a new one for the next thing."""
+    """One wait for one thing. Make a new one for the next thing.
 
-    def __init__(self) -> None:
+    Args:
+        way: seconds that our questions are under way, there and back: so long the CA has had already when the first look comes.
+    """
+
+    def __init__(self, way: float = 0.0) -> None:
         self._at = 0.0
-        self._next = FIRST_SECONDS
+        self._next = max(FIRST_SECONDS - way, SOONEST_SECONDS)
 
     def step(self, retry_after: float | None = None) -> float:
         """Seconds until the next look. `Retry-After` can make it later, never earlier: some CAs always say the same."""
