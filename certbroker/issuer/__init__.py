@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from certbroker.issuer.directory import Directories
     from certbroker.issuer.messages import Directory
     from certbroker.issuer.network import CaNetwork
+    from certbroker.issuer.windows import Windows
 
 __all__ = ["CaPace", "CaaProblem", "Issuer", "OrderRequest", "Refusal"]
 
@@ -261,20 +262,9 @@ class Issuer:
 
         The moment is drawn once a window. An answer that cannot be had or read is told as an event, and the old one holds.
         """
-        from certbroker.issuer.windows import Windows
-
         with self._lock:
-            line, directories = self._line, self._directories
-        windows = Windows(
-            self.settings.name,
-            line=line,
-            directories=directories,
-            store=self._store,
-            world=self._world,
-            emit=self._emit,
-            every=self._every,
-        )
-        return windows.ask(versions)
+            asking = self._windows
+        return asking.ask(versions)
 
     # ---- opened at first use -----------------------------------------------------------------------------------------
 
@@ -298,6 +288,20 @@ class Issuer:
             plain=self.settings.directory.startswith("http:"),
             deadline=self._deadline,
             pace=self._pace,
+        )
+
+    @cached_property
+    def _windows(self) -> Windows:
+        from certbroker.issuer.windows import Windows
+
+        return Windows(
+            self.settings.name,
+            line=self._line,
+            directories=self._directories,
+            store=self._store,
+            world=self._world,
+            emit=self._emit,
+            every=self._every,
         )
 
     @cached_property

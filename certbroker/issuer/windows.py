@@ -24,7 +24,9 @@ AT_ONCE: Final = 16
 """Questions under way; the line paces them besides. They need no nonce, so more than signed requests are worth while."""
 
 STUMBLES: Final = 3
-"""How many in a row may find the CA away before the rest is not asked."""
+"""How many in a row may find the CA away, or slow, before the rest is not asked in this run: others wait for us."""
+
+SLOW_SECONDS: Final = 5.0
 
 AWAY: Final = timedelta(hours=1)
 """When to ask again if the CA could not be reached: windows can be three hours wide."""
@@ -34,7 +36,7 @@ Heard = tuple[ari.Suggestion, float | None]
 
 
 class Windows:
-    """What one CA says. The pool's threads ask; the calling thread alone writes to the store, whatever has come in one go.
+    """What one CA says in one run. The pool's threads ask; the calling thread alone writes to the store, whatever has come in one go.
 
     Args:
         every: when the next run comes; the drawn moment of a window leaves room for two of them.
@@ -103,18 +105,22 @@ class Windows:
         identity = ari.certificate_id(leaf_facts(read_chain(version.chain_pem)[0]))
         if identity is None:
             return None
+        began = self._world.clock.monotonic()
         try:
             reply = self._line.read(f"{place.rstrip('/')}/{identity}", "the renewal information")
             found = ari.Suggestion.read(self._ca, reply.object())
         except IssuanceError as error:
             self._stumbled(error)
             return error
-        with self._lock:
-            self._away = 0
+        if self._world.clock.monotonic() - began >= SLOW_SECONDS:
+            self._stumbled(IssuerUnavailable(f"{self._ca} takes too long to answer the renewal information"))
+        else:
+            with self._lock:
+                self._away = 0
         return found, reply.retry_after
 
     def _stumbled(self, error: IssuanceError) -> None:
-        """A CA that asks us to wait, or is away again and again, is not asked about the rest."""
+        """A CA that asks us to wait, or is away or slow again and again, is not asked about the rest."""
         with self._lock:
             self._away = self._away + 1 if isinstance(error, IssuerUnavailable) else 0
             if isinstance(error, RateLimited) or self._away >= STUMBLES:

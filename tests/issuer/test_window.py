@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+import requests
 
 from certbroker.config import IssuerSettings
 from certbroker.issuer.windows import AT_ONCE, STUMBLES
@@ -21,6 +23,7 @@ from tests.issuer.desk import ZONE, Desk, desk, own_dns, version, wanted
 BASE = "http://ca.test"
 SETTINGS = IssuerSettings("sandbox", f"{BASE}/dir", agree_to_terms=True)
 HOUR = timedelta(hours=1)
+SECOND = timedelta(seconds=1)
 
 
 @dataclass
@@ -186,3 +189,26 @@ def test_a_ca_that_is_away_is_not_knocked_at_for_each(scene: Scene) -> None:
     assert scene.at.issuer().windows(have) == [None] * 40
     assert len(scene.ca.requests) - before <= AT_ONCE + STUMBLES
     assert scene.at.kinds() == ["window-unknown"] * 40
+
+
+class Slow(SimulatorTransport):
+    """Every answer comes, and late."""
+
+    def __init__(self, ca: SandboxCA, clock: TestClock) -> None:
+        super().__init__(ca)
+        self._clock = clock
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
+        self._clock.advance(6 * SECOND)
+        return super().send(request, *args, **kwargs)
+
+
+def test_a_ca_that_is_slow_again_and_again_is_not_asked_about_the_rest(scene: Scene) -> None:
+    have = herd(scene, 40)
+    before = len(scene.ca.requests)
+    issuer = scene.at.issuer(transport=Slow(scene.ca, scene.clock))
+    found = issuer.windows(have)
+    asked_first = len(scene.ca.requests) - before
+    assert sum(window is not None for window in found) == asked_first <= AT_ONCE + STUMBLES
+    assert [window is None for window in issuer.windows(have)] == [window is None for window in found]
+    assert len(scene.ca.requests) - before == asked_first  # nor in the next batch of the run
