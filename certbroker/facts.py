@@ -34,6 +34,8 @@ class VariantFacts:
     failures: int = 0
     try_again: datetime | None = None
     error: str | None = None
+    held_until: datetime | None = None
+    """It was due, and was put off until then."""
     open_orders: tuple[OpenOrder, ...] = ()
     """What earlier runs left behind, the newest first; one of them goes on whatever the rules say."""
     passed: tuple[PassedOver, ...] = ()

@@ -291,6 +291,8 @@ def _next_look(facts: Facts) -> datetime | None:
         known = facts.variants.get(key_type, VariantFacts())
         if known.try_again and known.error:
             moments.append(max(known.try_again, facts.now))
+        elif known.held_until and known.held_until > facts.now:
+            moments.append(known.held_until)
         elif known.wanted is not None:
             moments.append(policy.renewal_moment(situation(facts, key_type)))
         if known.window is not None:

@@ -25,6 +25,7 @@ from certbroker.plan import (
     TargetFacts,
     VariantFacts,
     Verify,
+    due_next,
     plan,
 )
 from tests.test_policy import START, version
@@ -282,3 +283,58 @@ def test_one_order_at_most_never_at_one_that_is_passed_over_and_never_without_a_
         if hold.key_type is not None:
             assert hold.until is not None
             assert hold.until > NOW
+
+
+# ---- several issuers ---------------------------------------------------------------------------------------------------
+
+
+def listed(have: Version | None, **known: Any) -> Facts:
+    """A certificate of two issuers, a minute before its last safe moment (or never issued)."""
+    latest = have.lifetime.at(5 / 6) if have else NOW
+    made = facts(have=have, now=latest - timedelta(minutes=1) if have else NOW)
+    variant = VariantFacts(wanted=have, **known)
+    return replace(
+        made, certificate=replace(made.certificate, issuers=("le", "other")), variants={KeyType.P256: variant}
+    )
+
+
+def limited(at: Facts, **until: float) -> PassedOver:
+    return PassedOver("le", Cause.LIMITED, at.now, at.now + timedelta(**until), "too many")
+
+
+def test_an_order_knows_where_else_it_may_go() -> None:
+    [order] = plan(listed(version()), Selection()).orders
+    assert (order.issuer, order.replaces) == ("le", version())
+    assert order.otherwise is not None
+    assert (order.otherwise.issuer, order.otherwise.replaces, order.otherwise.latest) == ("other", None, order.latest)
+    assert order.otherwise.otherwise is None
+
+
+def test_a_limit_is_waited_for_while_the_renewal_is_safe_and_not_by_who_asks_by_hand() -> None:
+    due = listed(version())
+    early = replace(due, now=due.now - timedelta(days=5))
+    told = replace(early, limited=(limited(early, hours=3),))
+    hold = only(plan(told, Selection()))
+    assert isinstance(hold, Hold)
+    assert (hold.awaited, hold.until, hold.put_off) == ("le", early.now + timedelta(hours=3), True)
+    assert hold.why.endswith("; waits for the limits of le: too many")
+    [by_hand] = plan(told, Selection(by_hand="now")).orders
+    assert by_hand.issuer == "other"
+    late = replace(due, limited=(limited(due, hours=3),))
+    [stepped_in] = plan(late, Selection()).orders
+    assert stepped_in.issuer == "other"
+    assert "le limits us" in (stepped_in.instead or "")
+
+
+def test_an_order_under_way_at_the_second_is_not_left_for_the_first() -> None:
+    due = listed(version(), open_orders=(OpenOrder("other"),))
+    early = replace(due, now=due.now - timedelta(days=5))
+    [order] = plan(replace(early, limited=(limited(early, hours=3),)), Selection()).orders
+    assert (order.issuer, order.begun) == ("other", True)
+
+
+def test_what_was_put_off_is_due_at_its_moment() -> None:
+    until = NOW + timedelta(hours=7)
+    assert due_next(facts(variants={KeyType.P256: VariantFacts(held_until=until)})) == until
+    over = VariantFacts(held_until=NOW - timedelta(hours=7))
+    assert due_next(facts(variants={KeyType.P256: over})) == NOW + timedelta(hours=1)

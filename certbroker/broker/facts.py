@@ -43,6 +43,7 @@ def gather(desk: Desk, certificate: Certificate, looked: Looked, *, look: bool, 
             failures=row.failures if row else 0,
             try_again=row.try_again if row else None,
             error=row.error if row else None,
+            held_until=row.held_until if row else None,
             open_orders=tuple(
                 OpenOrder(order.issuer, order.uri is not None, order.state == "finalizing")
                 for order in desk.store.open_orders_of(certificate.name, key_type, rehearsal=False)

@@ -199,7 +199,7 @@ class IssuerTable(Table):
     ca_bundle: Text | None = Field(default=None, description="PEM file the CA's own HTTPS is judged by")
     limits: Literal["letsencrypt", "letsencrypt-staging", "none"] | None = Field(
         default=None,
-        description="whose published limits to keep to; known by itself for the presets; none: only what the CA says",
+        description="whose published limits to keep to, orders and requests; known by itself for the presets; none: no count of orders",
     )
     agree_to_terms: bool = Field(default=False, description="you have read the CA's terms and agree")
     eab: BindingTable | None = Field(default=None, description="external account binding: sent with a new account")

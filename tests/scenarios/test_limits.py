@@ -186,6 +186,7 @@ def test_a_renewal_that_can_wait_waits_for_the_first_and_status_says_so(place: T
     place.ca.bad.rate_limited, place.ca.bad.rate_limit_seconds = 1, 5 * 3600
     ran = place.run("renew")
     assert "1 too early to order" in ran.out
+    assert "next: c, Sat 23 Jan 14:00 UTC" in ran.out
     assert place.ca2.orders == []
     status = place.run("status").out
     assert "not ordered before Sat 23 Jan 14:00 UTC" in status
