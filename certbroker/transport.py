@@ -27,7 +27,7 @@ class Transport(HTTPAdapter):
     """requests' own transport with our habits: announce the contact, honour `connect_to`, never re-send.
 
     `connect_to` maps "host:port" to "host:port" as curl's --connect-to does: name checking and SNI stay with the first.
-    The read time-out of a request is that of its whole answer.
+    The read time-out of a request, which every request must have, is that of its whole answer.
     """
 
     def __init__(self, network: Network, connect_to: Mapping[str, str] | None = None, *, pool: int = 10) -> None:
@@ -113,7 +113,10 @@ class _Connection(HTTPConnection):
     def getresponse(self) -> HTTPResponse:  # type: ignore[override]  # as urllib3 has it
         latest = time.monotonic() + cast("float", self.timeout)
         self.response_class = partial(_answer, latest)  # type: ignore[assignment]  # it is only ever called
-        return super().getresponse()
+        try:
+            return super().getresponse()
+        finally:
+            del self.response_class  # a proxy's answer to CONNECT, when this is opened anew, has a time of its own
 
 
 class _TlsConnection(_Connection, HTTPSConnection):
