@@ -211,7 +211,8 @@ def _holders(found: Found, wanted: Method | None) -> Iterator[Holder]:
         for line in found.caa.properties:
             yield Holder(State.NONE, "caa", found.caa.where, "it stands", str(caa.record(found.caa.where, line)))
     for each in found.managed:
-        yield Holder(State.WARN if each.active else State.NONE, "managed", each.name, _managed(each))
+        if each.active:
+            yield Holder(State.WARN, "managed", each.name, _managed(each))
 
 
 def _hands(holding: Holding, found: Found) -> str:
@@ -230,8 +231,6 @@ def _hands(holding: Holding, found: Found) -> str:
 
 
 def _managed(each: Managed) -> str:
-    if not each.active:
-        return f"{each.platform} gets no certificate of its own ({each.target})"
     there = "gets one by itself" if each.facts.state == "issued" else "waits for its proof to get one by itself"
     ends = f"; the one that is there ends {day(each.facts.ends)}" if each.facts.ends else ""
     return f"{each.platform} {there} ({each.target}){ends}"
