@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 MOST_CHARACTERS: Final = 50_000
 """A comment on a pull request takes 65,536 (GitHub); the rest of the table is counted instead."""
 
+ALIKE: Final = 3
+"""So many certificates to which the same happens are told once."""
+
+FEW: Final = 5
+"""So many of what left the file are told."""
+
 
 @click.command(cls=Command)
 @click.argument("names", nargs=-1, metavar="[NAME]...")
@@ -74,36 +80,56 @@ def plan(
 
 
 def _text(paper: Paper, found: Plans, file: str, *, everything: bool) -> None:
-    from certbroker.broker import minute, readable
+    from certbroker.broker import readable
 
     if found.change.words:
         paper.line(f"{file} · {_changed(found)}")
         for word in found.change.words:
             paper.line(f" {word}")
+    alike: dict[tuple[str, ...], list[Plan]] = {}
     for p in found.plans:
-        if not p.steps and not p.remarks and not everything:
-            continue
-        paper.line(f"{p.certificate.name} · {', '.join(map(readable, p.certificate.names))}")
-        for step in p.steps:
-            mark, kind, where, why, more = told(step)
-            sign = paper.sign(mark) if mark in ("fail", "wait") else mark
-            first = f"{where}," if kind == "order" else where
-            line = f" {sign} {kind:<7} {_columns(step, first)}{why}"
-            paper.line(line.rstrip())
-            for label, text in more:
-                paper.line(f"   {label + ':':<7} {text}")
-        for remark in p.remarks:
-            paper.line(f" · {remark}")
-        if not p.steps and p.next_look:
-            paper.line(f" · nothing to do until {minute(p.next_look)}")
-    for orphan in found.orphans:
+        if everything or p.steps or p.remarks:
+            own = (p.certificate.name,) if everything else ()
+            alike.setdefault((*_body(paper, p), *own), []).append(p)
+    for plans in alike.values():
+        if len(plans) < ALIKE:
+            for p in plans:
+                _one(paper, p, f"{p.certificate.name} · {', '.join(map(readable, p.certificate.names))}")
+        else:
+            _one(paper, plans[0], f"{len(plans)} alike · {plans[0].certificate.name} and {len(plans) - 1} more (--all)")
+    for orphan in found.orphans if everything else found.orphans[:FEW]:
         paper.line(f"{paper.sign('none')} {orphan.what}")
+    if len(found.orphans) > FEW and not everything:
+        paper.line(f"{paper.sign('none')} {len(found.orphans) - FEW} more are no longer in the file (--all)")
     paper.line(_sum(found))
     for text in _limits(found):
         paper.line(text)
     if found.command:
         asked = f"      asked for once: {' and '.join(found.asks)}; renewals of what stands here never ask"
         paper.line(f"To do it: {found.command}{asked if found.asks else ''}")
+
+
+def _one(paper: Paper, p: Plan, heading: str) -> None:
+    paper.line(heading)
+    for line in _body(paper, p):
+        paper.line(line)
+
+
+def _body(paper: Paper, p: Plan) -> tuple[str, ...]:
+    """Line by line, without its name: those of certificates to which the same happens are the same."""
+    from certbroker.broker import minute
+
+    lines = []
+    for step in p.steps:
+        mark, kind, where, why, more = told(step)
+        sign = paper.sign(mark) if mark in ("fail", "wait") else mark
+        first = f"{where}," if kind == "order" else where
+        lines.append(f" {sign} {kind:<7} {_columns(step, first)}{why}".rstrip())
+        lines += [f"   {label + ':':<7} {text}" for label, text in more]
+    lines += [f" · {remark}" for remark in p.remarks]
+    if not p.steps and p.next_look:
+        lines.append(f" · nothing to do until {minute(p.next_look)}")
+    return tuple(lines)
 
 
 def _columns(step: Step, first: str) -> str:

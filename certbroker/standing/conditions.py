@@ -372,7 +372,7 @@ class _Making:
                         since=orphan.gone,
                         what=f"it left the file on {day(orphan.gone)} and nobody renews it",
                         now=f"it was still served by {where}, {'which ended' if over else 'until'} {day(orphan.until)}",
-                        hint=f"put [certificate.{orphan.name}] back into the file, or take it away at {where}",
+                        hint=f"put [certificate.{orphan.name}] back into the file, or: certbroker forget {orphan.name}",
                         act_by=orphan.until,
                         ripe=not over,
                     )
