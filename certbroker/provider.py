@@ -114,6 +114,15 @@ class AnswersHttp01(Protocol):
 
 
 @runtime_checkable
+class InspectsMany(Protocol):
+    """A provider whose platform lists what it serves: many certificates are looked at for the price of a few."""
+
+    def inspect_many(self, assignments: Sequence[Assignment]) -> Sequence[Mapping[str, Live]]:
+        """What `inspect` says of each, in their order, in as few calls as that takes. MUST NOT change anything."""
+        ...
+
+
+@runtime_checkable
 class ChecksCredentials(Protocol):
     """A provider that can say who we are and what we may do, without changing anything (unless `write`)."""
 

@@ -9,7 +9,7 @@ from typing import Final
 from certbroker.broker.desk import Desk
 from certbroker.broker.drift_words import hint_words, said_words, served_words, what_words
 from certbroker.broker.drifted import Difference, worst_first
-from certbroker.broker.facts import Looked, ask, wanted_at
+from certbroker.broker.facts import Looked, ask, ask_many, wanted_at
 from certbroker.broker.report import State, served_now
 from certbroker.deploy.causes import Cause
 from certbroker.deploy.drift import Drift, Said, Unasked, Wanted, compare
@@ -51,6 +51,7 @@ def differences(
             caught(place[0].name, error)
             return []
 
+    ask_many(desk, [assignment for _, assignment in places], looked)
     with ThreadPoolExecutor(WORKERS) as pool:
         found = [each for part in pool.map(work, places) for each in part]
     return worst_first(found)

@@ -35,7 +35,7 @@ from certbroker.model import (
     Version,
     Waiting,
 )
-from certbroker.provider import TradesManaged
+from certbroker.provider import InspectsMany, TradesManaged
 from certbroker.secret import Secret
 from certbroker.store import DeploymentRow, Store
 from certbroker.world import World
@@ -69,6 +69,16 @@ class Saga:
         """What the platform says, with the owner filled in from what we know. Raises ProviderError."""
         said = target.provider.inspect(assignment)
         return {name: self._whose(assignment.target, name, live) for name, live in said.items()}
+
+    def inspect_many(self, target: Target, assignments: Sequence[Assignment]) -> list[dict[str, Live]]:
+        """The same of several certificates, together where the platform lists what it serves. Raises ProviderError."""
+        provider = target.provider
+        if not isinstance(provider, InspectsMany):
+            return [self.inspect(target, each) for each in assignments]
+        return [
+            {name: self._whose(target.name, name, live) for name, live in said.items()}
+            for said in provider.inspect_many(assignments)
+        ]
 
     def _whose(self, target: str, name: str, live: Live) -> Live:
         """A platform without tags does not tell: what we pushed there, or hold by that fingerprint or end, is ours."""

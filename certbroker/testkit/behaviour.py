@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final, Literal
 
 import pytest
 
 from certbroker.model import Done, Failed, Live, Owner, Restorable, Traits, Waiting
-from certbroker.provider import ChecksCredentials
+from certbroker.provider import ChecksCredentials, InspectsMany
 from certbroker.testkit.rig import OTHER_STORE, STORE, NewRig, Rig, done_is_true, leaks
 
 MOST: Final = 200
@@ -265,6 +266,22 @@ class Behaviour:
         rig.prune(rig.renewed)
         rig.prune()
         assert read() == theirs
+
+    def test_many_are_told_as_each_is_told_alone(self, new_rig: NewRig) -> None:
+        rig = new_rig()
+        provider = rig.open()
+        if not isinstance(provider, InspectsMany):
+            pytest.skip("it lists nothing")
+        mine = rig.first.assignment
+        alone = [replace(mine, names=(name,)) for name in mine.names]
+        absent = replace(mine, names=tuple(f"nothing-{number}.example.com" for number in range(200)))
+        for push in (None, rig.first, rig.renewed):
+            if push is not None:
+                rig.push(push)
+            state, asked = rig.state(), [mine, *alone, absent]
+            told = list(rig.open().inspect_many(asked))  # type: ignore[attr-defined]
+            assert told == [rig.open().inspect(each) for each in [mine, *alone]] + [{}]
+            assert rig.state() == state
 
     # ---- credentials and secrets -------------------------------------------------------------------------------------
 

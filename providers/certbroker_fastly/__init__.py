@@ -46,6 +46,9 @@ __all__ = ["FastlyProvider", "FastlySettings"]
 _OURS: Final = re.compile(r"certbroker/([0-9a-f]{8})/([^/]+)/([0-9a-f]{12})")
 """The name of an object that a certbroker made: store, certificate, beginning of the fingerprint."""
 
+FEW: Final = 8
+"""So many names are asked for one by one; more are looked up in the account's listings, 100 a page."""
+
 _REFERENCE: Final = re.compile(r"activation:(\S+) certificate:(\S+)")
 
 
@@ -116,6 +119,15 @@ class FastlyProvider:
     def inspect(self, assignment: Assignment) -> Mapping[str, Live]:
         found = {name: self._here(self._activations(name)) for name in assignment.names}
         return {name: self._live(each) for name, each in found.items() if each is not None}
+
+    def inspect_many(self, assignments: Sequence[Assignment]) -> Sequence[Mapping[str, Live]]:
+        """One listing of the activations and one of the certificates; where there are few names, each is asked for."""
+        if sum(len(each.names) for each in assignments) <= FEW:
+            return [self.inspect(each) for each in assignments]
+        ours = self._account.configuration().id
+        self._account.certificates()
+        here = {each.domain: each for each in self._api.activations() if each.configuration == ours}
+        return [{name: self._live(here[name]) for name in each.names if name in here} for each in assignments]
 
     def _activations(self, name: str) -> tuple[Activation, ...]:
         self._account.configuration()  # a wrong one is told before anything else

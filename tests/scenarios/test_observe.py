@@ -147,3 +147,19 @@ def test_the_words(place: Town) -> None:
     words += "\n" + told(place, "plan", "--offline")
     words += "\n" + told(place, "explain", "main").partition("\n\n")[0] + "\n"  # the story's order is that of threads
     golden("words/observed.txt", words)
+
+
+def test_a_night_asks_a_platform_that_lists_once_for_all_its_certificates(place: Town) -> None:
+    names = [f"n{number}" for number in range(12)]
+    served = [place.certificate(name, names=(f"{name}.example.com",), targets=("fastly",)) for name in names]
+    place.configure(certificates="".join(served))
+    place.run("renew", "--yes")
+    fastly = place.platform("fastly")
+    place.later(hours=2)
+    place.run("renew")  # and cleans up
+    place.later(hours=5)
+    before = len(fastly.requests)
+    assert "12 of 12 served as wanted" in place.run("renew").out
+    asked = [request.path for request in fastly.requests[before:] if request.path != "/tokens/self"]
+    assert [path for path in asked if path == "/tls/activations"] == ["/tls/activations"]
+    assert len(asked) < 8, asked
