@@ -145,12 +145,13 @@ def takeover(facts: Facts) -> tuple[Step, ...]:
     """From the platforms' own certificates to ours; what they have is ended last, and only on request."""
     places = [place for place in facts.places if place.own or place.trouble]
     places.sort(key=lambda place: not place.coexists)  # what is known to work comes first
+    if not places:
+        return ()
     steps = [] if facts.held else [_order(facts)]
     steps += [_serve(place) for place in places]
     steps += [_point(place) for place in places if place.elsewhere]
-    if places:
-        listed = ", ".join(place.target for place in places)
-        steps.append(Step(Do.WATCH, None, f"look until every edge of {listed} serves ours"))
+    listed = ", ".join(place.target for place in places)
+    steps.append(Step(Do.WATCH, None, f"look until every edge of {listed} serves ours"))
     steps += [_retire(place) for place in places]
     if facts.proving.wanted is Method.DNS_01 and facts.proving.labels:
         steps.append(_free(facts.proving.labels))

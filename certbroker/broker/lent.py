@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from certbroker.challenges.lending import Lent
 
 KEY = "lent"
+KIND = "takeover"
+"""Of the finding that one could not be put back."""
 
 
 def lease_of(certificate: str) -> str:
@@ -60,10 +62,11 @@ def return_lent(desk: Desk) -> list[Line]:
             with desk.store.lease(lease_of(row.certificate), f"{desk.world.host}, putting a CNAME back"):
                 put_back(desk, lent)
                 desk.store.put_handover([replace(row, phase="open", undo=None, since=desk.world.clock.now())])
-                said = ", ".join(each.name for each in lent)
-                lines.append(Line(State.OK, row.certificate, f"a takeover was cut off: the CNAME {said} is put back"))
+                said = f"a takeover was cut off: the CNAME {', '.join(each.name for each in lent)} is put back"
+                lines.append(Line(State.OK, row.certificate, said))
+                desk.store.put_finding(KIND, row.certificate, "ok", said)
         except LeaseHeld:
             continue
         except CertbrokerError as error:
-            lines.append(Line(State.FAIL, row.certificate, f"{error.what}; {error.hint}"))
+            desk.store.put_finding(KIND, row.certificate, "fail", error.what, error.hint)
     return lines

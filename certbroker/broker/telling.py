@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from certbroker import events, policy
-from certbroker.broker import labels
+from certbroker.broker import labels, lent
 from certbroker.broker.desk import Desk
 from certbroker.broker.done import Done
 from certbroker.broker.drifted import Difference, known_drifts, served_as_wanted, troubles_of
@@ -15,7 +15,7 @@ from certbroker.broker.report import Entry, Line, Report, State, Trouble, day, m
 from certbroker.errors import RecordWanted
 from certbroker.model import Certificate, Phase
 
-ASKED_BY_ITSELF = frozenset({"target", "solver", "issuer", labels.KIND})
+ASKED_BY_ITSELF = frozenset({"target", "solver", "issuer", labels.KIND, lent.KIND})
 """Kinds of findings that `renew` keeps up to date, so that one that is mended goes by itself."""
 
 TOLD = frozenset({Phase.FAILED, Phase.WAITING, Phase.RESTORING, Phase.RESTORED})
@@ -154,6 +154,8 @@ def _troubles(desk: Desk, done: Sequence[Done], drifts: Sequence[Difference]) ->
         if finding.kind not in ASKED_BY_ITSELF:
             continue  # only `check` asks again; `status` shows it with its date
         now = f"so since {minute(finding.since)}"
+        if finding.kind == lent.KIND:
+            now = served_now(store, finding.name)
         if finding.kind == labels.KIND:
             users = labels.needed_by(desk, finding.name)
             if any(finding.name in said for place, said in found if not place):

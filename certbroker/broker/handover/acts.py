@@ -108,7 +108,7 @@ class Acts:
             case Do.ORDER | Do.FREE:
                 lent = read(row.undo)
                 put_back(self.desk, lent)
-                return Came("done", f"the CNAME {_names(lent)} is put back" if lent else "nothing to take back")
+                return Came("done", f"the CNAME {_names(lent)} stands as before" if lent else "nothing to take back")
             case Do.SERVE:
                 return self._take_away(row, names, before)
             case Do.POINT:

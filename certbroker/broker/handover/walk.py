@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -13,7 +14,7 @@ from certbroker.broker.handover.acts import Acts, Came
 from certbroker.broker.handover.looks import glance, told
 from certbroker.broker.handover.told import STATES, Handover, StepView
 from certbroker.broker.lent import lease_of
-from certbroker.broker.report import Trouble
+from certbroker.broker.report import Trouble, served_now
 from certbroker.broker.running import running
 from certbroker.broker.taking_in import take_in
 from certbroker.errors import CertbrokerError, LeaseHeld, ProviderError, StoreError, UsageError, VaultError
@@ -53,9 +54,9 @@ def takeover(
     Raises UsageError, ProviderError (DNS or a platform cannot be asked), LeaseHeld.
     """
     certificate = desk.certificate(name)
-    planned = plan_takeover(looked.gather(desk, certificate))
-    walk = _Walk(desk, certificate, TAKEOVER, planned)
-    return walk.forward(step, everything, retire, wait, why)
+    with _untouched(desk, certificate):
+        planned = plan_takeover(looked.gather(desk, certificate))
+    return _Walk(desk, certificate, TAKEOVER, planned).forward(step, everything, retire, wait, why)
 
 
 def handback(
@@ -95,8 +96,19 @@ def _handback(desk: Desk, certificate: Certificate, target: str, *, plan: bool =
     if here is None:
         hint = nearest(target, {each.target: each for each in certificate.assignments})
         raise UsageError(f"{certificate.name} has no target {target}", hint=hint)
-    planned = plan_handback(looked.place(desk, here)) if plan else ()
+    with _untouched(desk, certificate):
+        planned = plan_handback(looked.place(desk, here)) if plan else ()
     return _Walk(desk, certificate, handback_of(target), planned, target)
+
+
+@contextmanager
+def _untouched(desk: Desk, certificate: Certificate) -> Iterator[None]:
+    """What goes wrong while facts are gathered has changed nothing."""
+    try:
+        yield
+    except CertbrokerError as error:
+        error.now = error.now or f"nothing was touched; last seen: {served_now(desk.store, certificate.name)}"
+        raise
 
 
 @dataclass
@@ -243,7 +255,7 @@ class _Walk:
     def _one(self, number: int, act: Callable[..., Came], *, begin: Callable[[HandoverRow], object] | None) -> bool:
         """One step, forward (`begin` finds out what its undo needs) or back. True if the next one may follow."""
         row = self._numbered(number)
-        stop = next((s for s in self.planned if s.key == row.step and s.stop), None) if begin else None
+        stop = self._stops.get(row.step) if begin else None
         before = glance(self.desk, self.certificate, self._targets(row))
         try:
             if stop is not None:
@@ -310,6 +322,11 @@ class _Walk:
     # ---- telling -------------------------------------------------------------------------------------------------------
 
     @property
+    def _stops(self) -> dict[str, Step]:
+        """What cannot be carried out now."""
+        return {step.key: step for step in self.planned if step.stop}
+
+    @property
     def _command(self) -> str:
         if self.target is None:
             return f"certbroker takeover {self.certificate.name}"
@@ -317,11 +334,10 @@ class _Walk:
 
     def _told(self, chosen: Sequence[int]) -> Handover:
         failed = any(not trouble.wait for trouble in self.troubles)
-        stops = {step.key: step for step in self.planned if step.stop}
         views = []
         for row in self.rows:
             before, after = self.looks.get(row.step, ("", ""))
-            stop = stops.get(row.step) if row.phase in OPEN else None
+            stop = self._stops.get(row.step) if row.phase in OPEN else None
             views.append(
                 StepView(
                     number=row.number,
@@ -361,6 +377,8 @@ class _Walk:
             return "nothing to take over: no target's platform has a certificate of its own for these names"
         done = sum(1 for row in self.rows if row.phase == "done")
         said = f"{done} of {len(self.rows)} steps done"
+        stopped = sum(1 for row in self.rows if row.phase in OPEN and row.step in self._stops)
+        said += f", {stopped} cannot be done now" if stopped else ""
         undone = sum(1 for row in self.rows if row.phase == "undone" and row.number in chosen)
         return said + (f", {undone} taken back" if undone else "")
 
@@ -369,6 +387,8 @@ class _Walk:
         standing = [row for row in self.rows if row.phase not in OPEN]
         left = [row for row in self.rows if row.phase != "done"]
         plain = [row for row in left if not row.on_request]
+        if plain and self._stops.get(plain[0].step):
+            return ""
         if plain:
             return f"{self._command} --all" + ("" if standing else f", or one by one: --step {plain[0].number}")
         if left:
