@@ -45,8 +45,8 @@ class Scene:
         self.victims = victims
         self.places: dict[str, Any] = {"ca": town.ca, "dnsimple": town.house.dnsimple, **town.house.platforms}
 
-    def die(self, step: int, where: str, number: int, when: When) -> bool:
-        """A run of that step which is killed at the write of that number (from 0) to `where`; False if it makes fewer."""
+    def die(self, argv: tuple[str, ...], where: str, number: int, when: When) -> bool:
+        """A run that is killed at the write of that number (from 0) to `where`; False if it makes fewer."""
         writes = itertools.count()
 
         def counts(request: Request) -> bool:
@@ -57,9 +57,8 @@ class Scene:
         config = str(self.town.folder / "certbroker.toml")
         clock = self.town.clock
         assert isinstance(clock, SharedClock)
-        argv = ("--config", config, "takeover", "main", "--step", str(step))
         killed = self.victims.run(
-            Job(argv, str(self.town.folder), self.town.environ, str(clock.path), seed=1000)
+            Job(("--config", config, *argv), str(self.town.folder), self.town.environ, str(clock.path), seed=1000)
         ).killed
         place.faults.clear()
         if killed:
@@ -130,7 +129,8 @@ def test_killed_in_any_step_and_taken_back(tmp_path: Path, victims: Victims) -> 
     with scene(tmp_path / "town", victims) as here:
         for step, kills in KILLS.items():
             for where, number, when in kills:
-                assert here.die(step, where, number, when), (
+                run = ("takeover", "main", "--step", str(step))
+                assert here.die(run, where, number, when), (
                     f"step {step} makes fewer than {number + 1} writes at {where}"
                 )
                 here.take_back(step)
@@ -147,7 +147,7 @@ def test_killed_in_any_step_and_taken_back(tmp_path: Path, victims: Victims) -> 
 def test_killed_while_labels_are_lent(tmp_path: Path, victims: Victims, number: int, when: When, by: str) -> None:
     """Two labels are taken away, two proofs written and removed, two labels put back: by hand, or by the next renew."""
     with scene(tmp_path / "town", victims) as here:
-        assert here.die(1, "dnsimple", number, when)
+        assert here.die(("takeover", "main", "--step", "1"), "dnsimple", number, when)
         if by == "renew":
             here.town.run("renew", ends=None)
         else:
@@ -156,3 +156,21 @@ def test_killed_while_labels_are_lent(tmp_path: Path, victims: Victims, number: 
         here.town.run("takeover", "main", "--step", "1")
         here.own_is_there()
         assert len(here.town.ca.issued) == 1
+
+
+def test_a_handback_that_is_killed_and_taken_back(tmp_path: Path, victims: Victims) -> None:
+    with scene(tmp_path / "town", victims) as here:
+        here.town.run("takeover", "main", "--all")
+        for target, where in (("fly-blue", "fly"), ("fastly", "fastly")):
+            flow = ("handback", "main", "--target", target)
+            for number, when in KILLED_HANDBACK:
+                assert here.die((*flow, "--all"), where, number, when)
+                here.town.run(*flow, "--undo")
+                assert served(here.town, target) == {"v1"}
+            here.town.run(*flow, "--all")
+            assert served(here.town, target) == {"not ours"}
+        here.own_is_there()
+
+
+KILLED_HANDBACK: list[tuple[int, When]] = [(0, "after"), (1, "before"), (1, "after")]
+"""The first name has given way; the same before the second; and both have."""

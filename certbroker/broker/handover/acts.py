@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final, Literal
 
 from certbroker.broker.desk import Desk
-from certbroker.broker.done import Done
 from certbroker.broker.facts import wanted_at
 from certbroker.broker.handover import facts as looked
 from certbroker.broker.handover.looks import Glance, glance
+from certbroker.broker.handover.ordering import held_words, names_of, order, reconciled
 from certbroker.broker.handover.routing import points_at
+from certbroker.broker.handover.told import Came
 from certbroker.broker.lent import put_back, read, written
-from certbroker.broker.runs import reconcile
 from certbroker.challenges.lending import Lent
-from certbroker.errors import MethodNotOffered, NothingDone
-from certbroker.handover import TAKEOVER, Do, Way, handback_of, ways
+from certbroker.errors import NothingDone
+from certbroker.handover import TAKEOVER, Do, handback_of, ways
 from certbroker.model import Assignment, Certificate, Failed, Keep, Method, Outcome, Phase, Record, Waiting
 from certbroker.plan import Selection, given_back
 from certbroker.provider import TradesManaged
@@ -28,15 +27,6 @@ FIRST_LOOK: Final = 1.0
 LONGEST_PAUSE: Final = 10.0
 CONFIRM: Final = 3
 """So many looks in a row must find an edge worse than before, before it is believed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Came:
-    """What came of a step. "untouched": it failed, "not yet": it waits, and nothing was changed."""
-
-    how: Literal["done", "waiting", "failed", "untouched", "not yet"]
-    why: str
-    hint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +73,9 @@ class Acts:
         """Carry it out. Raises CertbrokerError; what was begun then stays begun."""
         match row.do:
             case Do.ORDER:
-                return self._order(row)
+                return order(self.desk, self.certificate, read(row.undo))
             case Do.SERVE:
-                return self._serve(row, handback_of(str(row.target)))
+                return self._serve(row, before, handback_of(str(row.target)))
             case Do.POINT:
                 return self._point(row, wanted=True)
             case Do.WATCH:
@@ -108,7 +98,7 @@ class Acts:
             case Do.ORDER | Do.FREE:
                 lent = read(row.undo)
                 put_back(self.desk, lent)
-                return Came("done", f"the CNAME {_names(lent)} stands as before" if lent else "nothing to take back")
+                return Came("done", f"the CNAME {names_of(lent)} stands as before" if lent else "nothing to take back")
             case Do.SERVE:
                 return self._take_away(row, names, before)
             case Do.POINT:
@@ -118,79 +108,26 @@ class Acts:
             case Do.REQUEST:
                 return self._take_request_back(row, names)
             case Do.YIELD:
-                return self._serve(row, None)
+                return self._serve(row, before)
         return Came("done", "nothing to take back")
-
-    # ---- the order -----------------------------------------------------------------------------------------------------
-
-    def _order(self, row: HandoverRow) -> Came:
-        """By the first way that the CA offers. A label that is lent is ours only until the order is over, however it ends."""
-        put_back(self.desk, read(row.undo))  # what a run that died here may have left
-        held = [wanted_at(self.desk, self.certificate, each.target) for each in self.certificate.assignments]
-        if all(held):
-            return Came("done", f"{', '.join(dict.fromkeys(v.label for v in held if v))} is there")
-        found = ways(looked.proving(self.desk, self.certificate))
-        for way in found:
-            came, offered = self._order_by(way, read(row.undo))
-            if offered or way is found[-1]:
-                return came
-        return Came("untouched", "nothing in the file proves the names without a label that is not ours")
-
-    def _order_by(self, way: Way, lent: Sequence[Lent]) -> tuple[Came, bool]:
-        """What came of it, and whether the CA offers that way."""
-        lending = self.desk.challenges().lending
-        names = {label.name for label in way.lent}
-        mine = [each for each in lent if each.name in names]
-        try:
-            for each in mine:
-                lending.take_away(each)
-            with self._proven_by(way.method):
-                done = self._reconcile(Selection(by_hand="takeover", targets=frozenset(), ignore_backoff=True))
-        finally:
-            put_back(self.desk, mine)
-        if done.ordered:
-            version = done.ordered[0]
-            by = f"{way.method}{f', the CNAME {_names(mine)} is back' if mine else ''}"
-            return Came("done", f"{version.label} is issued, proven by {by}"), True
-        error = done.order_errors[0] if done.order_errors else None
-        what = error.what if error else "; ".join(done.waits) or self._held(done)
-        hint = (error.hint if error else "") or f"certbroker explain {self.certificate.name}"
-        return Came("waiting" if done.waits else "failed", what, hint), not isinstance(error, MethodNotOffered)
-
-    @contextmanager
-    def _proven_by(self, method: Method) -> Iterator[None]:
-        """For this order the file says another method."""
-        config, name = self.desk.config, self.certificate.name
-        changed = replace(self.certificate, challenge=method)
-        self.desk.config = replace(config, certificates={**config.certificates, name: changed})
-        try:
-            yield
-        finally:
-            self.desk.config = config
-
-    def _reconcile(self, selection: Selection) -> Done:
-        """The one path, for this certificate."""
-        (done,) = reconcile(self.desk, [self.desk.certificate(self.certificate.name)], selection)
-        if done.held_by:
-            raise NothingDone(
-                f"{self.certificate.name} is being worked on by {done.held_by}",
-                hint="nothing was touched; try again later",
-            )
-        return done
-
-    def _held(self, done: Done) -> str:
-        told = [*done.bugs, *(f"{hold.why}{f'; {hold.hint}' if hold.hint else ''}" for hold in done.holds)]
-        return "; ".join(told) or "nothing was ordered"
 
     # ---- ours ----------------------------------------------------------------------------------------------------------
 
-    def _serve(self, row: HandoverRow, other_flow: str | None) -> Came:
+    def _serve(self, row: HandoverRow, before: Glance, other_flow: str = "") -> Came:
         """The saga pushes, looks, and puts back what got worse."""
         if other_flow:
             self.desk.store.forget_handover(self.certificate.name, other_flow)
         target = str(row.target)
+        if not self._ours_alone(target, before):
+            self._not_ours_any_more(
+                target, self._at(row).names
+            )  # whatever was proven there once, e.g. by who was killed since
         here = frozenset({target})
-        done = self._reconcile(Selection(order=False, targets=here, ignore_backoff=True, heal=True, take_over=here))
+        done = reconciled(
+            self.desk,
+            self.certificate,
+            Selection(order=False, targets=here, ignore_backoff=True, heal=True, take_over=here),
+        )
         version = wanted_at(self.desk, self.certificate, target)
         if version is None:
             return Came(
@@ -202,7 +139,7 @@ class Acts:
         if all(phase.settled for phase in phases):
             return Came("done", f"{version.label} is served")
         if worst is None or phases & {Phase.PENDING}:
-            return Came("untouched", self._held(done), f"certbroker plan {self.certificate.name} --target {target}")
+            return Came("untouched", held_words(done), f"certbroker plan {self.certificate.name} --target {target}")
         why, hint = worst.why or worst.phase.value, worst.hint or ""
         if phases & {Phase.FAILED, Phase.RESTORED, Phase.RESTORING}:
             return Came("failed", why, hint)
@@ -326,7 +263,7 @@ class Acts:
             self._not_ours_any_more(target, names)
         worse, missing = self._settled(target, names, before)
         if worse:
-            came = self._serve(row, None)
+            came = self._serve(row, glance(self.desk, self.certificate, [target]))
             back = "ours was put back" if came.how == "done" else f"ours could not be put back yet: {came.why}"
             return Came("failed", f"{worse[0][2]} served nothing valid for {worse[0][1]} any more; {back}", came.hint)
         if missing:
@@ -405,7 +342,7 @@ class Acts:
         if left and not lent:
             hint = "; and ".join(f"delete the CNAME {label.name}" for label in left)
             return Came("waiting", f"{', '.join(map(str, left))} is a person's to delete", f"{hint}")
-        return Came("done", f"the CNAME {_names(lent)} is deleted" if lent else "nothing stands there")
+        return Came("done", f"the CNAME {names_of(lent)} is deleted" if lent else "nothing stands there")
 
     def _judged(self, outcomes: Mapping[str, Outcome], done: str, *, waiting: str = "") -> Came:
         if failed := _failed(outcomes):
@@ -431,7 +368,3 @@ class Acts:
 
 def _failed(outcomes: Mapping[str, Outcome]) -> list[Failed]:
     return [each for each in outcomes.values() if isinstance(each, Failed)]
-
-
-def _names(lent: Sequence[Lent]) -> str:
-    return ", ".join(each.name for each in lent)

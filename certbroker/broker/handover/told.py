@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from certbroker.broker.report import State, Trouble
 
@@ -14,6 +15,15 @@ STATES = {
     "undoing": State.FAIL,
     "undone": State.NONE,
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Came:
+    """What came of a step. "untouched": it failed, "not yet": it waits, and nothing was changed."""
+
+    how: Literal["done", "waiting", "failed", "untouched", "not yet"]
+    why: str
+    hint: str = ""
 
 
 @dataclass(frozen=True, slots=True)

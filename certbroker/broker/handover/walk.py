@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from certbroker import events
-from certbroker.broker.desk import Desk, nearest
-from certbroker.broker.handover import facts as looked
-from certbroker.broker.handover.acts import Acts, Came
+from certbroker.broker.desk import Desk
+from certbroker.broker.handover.acts import Acts
 from certbroker.broker.handover.looks import glance, told
-from certbroker.broker.handover.told import STATES, Handover, StepView
+from certbroker.broker.handover.told import STATES, Came, Handover, StepView
 from certbroker.broker.lent import lease_of
-from certbroker.broker.report import Trouble, served_now
+from certbroker.broker.report import Trouble
 from certbroker.broker.running import running
 from certbroker.broker.taking_in import take_in
 from certbroker.errors import CertbrokerError, LeaseHeld, ProviderError, StoreError, UsageError, VaultError
-from certbroker.handover import TAKEOVER, Step, handback_of
-from certbroker.handover import handback as plan_handback
-from certbroker.handover import takeover as plan_takeover
+from certbroker.handover import Do, Step
 from certbroker.model import Certificate, Method
 from certbroker.store import HandoverPhase, HandoverRow
 
@@ -34,85 +30,8 @@ PHASES: Final[dict[str, HandoverPhase]] = {
 }
 
 
-def takeover(
-    desk: Desk,
-    name: str,
-    *,
-    step: int | None = None,
-    everything: bool = False,
-    retire: bool = False,
-    wait: float | None = None,
-    why: str | None = None,
-) -> Handover:
-    """From the platforms' own certificates to ours. Without `step` or `everything`: the plan alone.
-
-    Args:
-        step: carry out this one.
-        everything: all that are not done, but what the platforms have of their own stays unless `retire`.
-        wait: seconds to stay and look at slow edges.
-
-    Raises UsageError, ProviderError (DNS or a platform cannot be asked), LeaseHeld.
-    """
-    certificate = desk.certificate(name)
-    with _untouched(desk, certificate):
-        planned = plan_takeover(looked.gather(desk, certificate))
-    return _Walk(desk, certificate, TAKEOVER, planned).forward(step, everything, retire, wait, why)
-
-
-def handback(
-    desk: Desk,
-    name: str,
-    target: str,
-    *,
-    step: int | None = None,
-    everything: bool = False,
-    wait: float | None = None,
-    why: str | None = None,
-) -> Handover:
-    """From ours to the platform's own at `target`. As `takeover`."""
-    certificate = desk.certificate(name)
-    return _handback(desk, certificate, target).forward(step, everything, False, wait, why)
-
-
-def take_back(
-    desk: Desk,
-    name: str,
-    target: str | None = None,
-    *,
-    step: int | None = None,
-    wait: float | None = None,
-    why: str | None = None,
-) -> Handover:
-    """Take back what was begun or done, the last first: of the takeover, or of the handback of `target`; or only `step`."""
-    certificate = desk.certificate(name)
-    walk = (
-        _Walk(desk, certificate, TAKEOVER, ()) if target is None else _handback(desk, certificate, target, plan=False)
-    )
-    return walk.back(step, wait, why)
-
-
-def _handback(desk: Desk, certificate: Certificate, target: str, *, plan: bool = True) -> _Walk:
-    here = next((each for each in certificate.assignments if each.target == target), None)
-    if here is None:
-        hint = nearest(target, {each.target: each for each in certificate.assignments})
-        raise UsageError(f"{certificate.name} has no target {target}", hint=hint)
-    with _untouched(desk, certificate):
-        planned = plan_handback(looked.place(desk, here)) if plan else ()
-    return _Walk(desk, certificate, handback_of(target), planned, target)
-
-
-@contextmanager
-def _untouched(desk: Desk, certificate: Certificate) -> Iterator[None]:
-    """What goes wrong while facts are gathered has changed nothing."""
-    try:
-        yield
-    except CertbrokerError as error:
-        error.now = error.now or f"nothing was touched; last seen: {served_now(desk.store, certificate.name)}"
-        raise
-
-
 @dataclass
-class _Walk:
+class Walk:
     """One flow of one certificate. `planned` is what would be done as things are now."""
 
     desk: Desk
@@ -138,7 +57,12 @@ class _Walk:
             for row in self.desk.store.handover(self.certificate.name, self.flow)
             if row.target is None or row.target in targets
         }
-        order = [key for key, row in known.items() if key in fresh or row.phase != "open"]
+        begun = any(row.phase not in OPEN for row in known.values())
+        order = [
+            key
+            for key, row in known.items()
+            if key in fresh or row.phase != "open" or (begun and row.do != Do.POINT)  # theirs may be gone by now
+        ]
         place = 0
         for key in fresh:
             if key not in order:
