@@ -7,13 +7,19 @@ import sqlite3
 
 import pytest
 
+from certbroker import keys
+from certbroker.model import KeyType
 from tests.scenarios.town import Town
 
 
 def test_a_foreign_key_and_certificate_in_the_account_survive_pruning(place: Town) -> None:
     fastly = place.platform("fastly")
     chain, key = place.ca.issue_directly("shop.example.com")
-    foreign = fastly.add_foreign(chain, key, name="the shop's own")
+    fastly.add_foreign(chain, key, name="the shop's own")
+    fastly.add_key(keys.generate(KeyType.RSA2048), name="for next year")  # nothing uses it
+    theirs, their_key = place.ca.issue_directly("example.com", "*.example.com")
+    another = fastly.add_foreign(theirs, their_key, name="certbroker/89abcdef/main/0123456789ab")
+    foreign = {**fastly.estate.keys}
     place.run("renew")
     place.later(hours=2)
     place.run("issue", "main")
@@ -21,10 +27,14 @@ def test_a_foreign_key_and_certificate_in_the_account_survive_pruning(place: Tow
     for _ in range(3):
         place.later(hours=25)
         place.run("renew", ends=None)
-    names = {row["name"] for row in fastly.certificate_names()}
-    assert "the shop's own" in names
-    assert len([name for name in names if name and name.startswith("certbroker/")]) == 1
-    assert foreign
+    names = {row["id"]: row["name"] for row in fastly.certificate_names()}
+    assert "the shop's own" in names.values()
+    assert another in names, "another store's are as foreign as anybody's"
+    with place.store() as store:
+        ours = [name for name in names.values() if name and name.startswith(f"certbroker/{store.id}/")]
+    assert len(ours) == 1, "ours that nothing uses are removed"
+    assert len(foreign) == 3
+    assert foreign.keys() <= fastly.estate.keys.keys()
 
 
 def test_a_typo_is_told_with_its_line_and_nothing_is_touched(place: Town) -> None:

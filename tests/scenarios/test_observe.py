@@ -69,6 +69,21 @@ def test_somebody_clicked_and_clicked_back(place: Town) -> None:
     assert story.count("fastly example.com: as wanted again") == 1
 
 
+def test_a_renewal_does_not_overwrite_what_somebody_clicked(place: Town) -> None:
+    place.run("renew")
+    by_hand = somebody_clicks(place, "example.com")
+    place.later(days=61)
+    ran = place.run("renew", ends=3)
+    assert len(place.ca.issued) == 2, "the other places get their renewal"
+    assert "certificate that is not ours for example.com" in ran.err
+    assert "--yes" in ran.err
+    served = place.platform("fastly").serving_at(FASTLY_EDGE)
+    assert served["example.com"][0] == by_hand
+    place.run("renew", "--yes")
+    assert place.platform("fastly").serving_at(FASTLY_EDGE)["example.com"][0] != by_hand
+    place.run("drift")
+
+
 def test_every_cause_is_known_by_the_next_observation(place: Town) -> None:
     place.run("renew")
     chain = place.folder / "served" / "main" / "fullchain.pem"

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from certbroker.sandbox.edge import Trouble
 from certbroker.testkit.simulator import Fault, Response
+from tests.scenarios.test_restore import phases
 from tests.scenarios.town import Town
 
 
@@ -110,12 +111,16 @@ def test_an_edge_that_keeps_the_old_certificate_is_verifying_and_then_failed(pla
     place.later(minutes=10)
     ran = place.run("issue", "main", "--wait", "5s", ends=None)
     assert "still serves the certificate before" in ran.all
-    with place.store() as store:
-        rows = [row for row in store.deployments("main") if row.target == "fastly"]
-    assert "verifying" in {row.phase.value for row in rows}
+    assert "4 of 6 served as wanted" in ran.out, "the platform's word is no proof"
+    assert phases(place, "fastly", "v2") == {"verifying"}
+    place.later(minutes=30)
+    assert "2 not seen at the edge yet" in place.run("renew").out
+    assert phases(place, "fastly", "v2") == {"verifying"}
     place.later(hours=2)
     late = place.run("renew", ends=1)
     assert "still serves the certificate before" in late.err
+    assert phases(place, "fastly", "v2") == {"failed"}
+    assert place.run("status", ends=1).out.startswith("4 of 6 names are served as wanted")
     edge.listeners[0].stuck = False
     place.run("renew")
 
