@@ -53,16 +53,6 @@ def _moves(order: Order, wait: _Wait, every: timedelta) -> bool:
     return order.otherwise is not None and not wait.ours and not can_wait(wait.until, order.latest, every)
 
 
-def ration(orders: Sequence[Order], ledger: Ledger, now: datetime) -> list[Order | Hold]:
-    """Each order to one issuer, or why it waits and until when; in the same sequence.
-
-    What cannot wait any longer may take the reserve, and is asked for even if we think that nothing is left: the CA has the last
-    word. What can wait is spread: each one held waits behind the one before.
-    """
-    answers = zip(orders, _ration(orders, ledger, now), strict=True)
-    return [answer if isinstance(answer, Order) else _hold(order, answer) for order, answer in answers]
-
-
 @dataclass(frozen=True, slots=True)
 class _Wait:
     """No room before `until`."""
@@ -92,6 +82,11 @@ def _stepping_in(order: Order, wait: _Wait) -> Order:
 
 
 def _ration(orders: Sequence[Order], ledger: Ledger, now: datetime) -> list[Order | _Wait]:
+    """Each order to one issuer, or why it waits.
+
+    What cannot wait any longer may take the reserve, and is asked for even if we think that nothing is left: the CA has the last
+    word. What can wait is spread: each one held waits behind the one before.
+    """
     books = _Books(ledger, ledger.published)
     answers: dict[int, Order | _Wait] = {}
     for number in sorted(range(len(orders)), key=lambda n: (orders[n].latest is None, orders[n].latest or now)):

@@ -47,8 +47,13 @@ def taken(number: int, at: datetime = START, **changes: object) -> Taken:
     return replace(made, **changes)  # type: ignore[arg-type]
 
 
+def rationed(orders: list[Order], known: Ledger, now: datetime = START) -> list[Order | Hold]:
+    """By the one issuer that they are all for."""
+    return headroom.spread(orders, lambda *_: known, now, HOUR)
+
+
 def held(orders: list[Order], known: Ledger, now: datetime = START) -> dict[str, Hold]:
-    return {hold.certificate: hold for hold in headroom.ration(orders, known, now) if isinstance(hold, Hold)}
+    return {hold.certificate: hold for hold in rationed(orders, known, now) if isinstance(hold, Hold)}
 
 
 # ---- one bucket --------------------------------------------------------------------------------------------------------
@@ -117,7 +122,7 @@ def test_whatever_was_ordered_nothing_waits_too_long_and_the_reserve_stays(
 ) -> None:
     orders = [order(n, latest=None if each is None else START + each * HOUR) for n, each in enumerate(latest)]
     known = ledger(*[taken(100 + n, START - each * HOUR) for n, each in enumerate(hours)], orders=SMALL)
-    answers = headroom.ration(orders, known, START)
+    answers = rationed(orders, known)
     patient = [a for a in answers if isinstance(a, Order) and (a.latest is None or a.latest > START)]
     urgent = [a for a in answers if isinstance(a, Order) and a not in patient]
     assert len(answers) == len(orders)

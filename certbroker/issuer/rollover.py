@@ -88,11 +88,12 @@ class Rollover:
             refused = error
         if self._takes(new):  # also if it was refused: an earlier request may have arrived in between
             return self._kept(new)
-        if self._takes(old):
+        stays = self._takes(old)
+        if stays:
             self.store.drop_box(COMING, self.keys.owner)
         raise refused or IssuanceError(
             f"{self.ca} said that it changed the account's key, and does not take the new one",
-            hint="both keys are kept; the next run asks which of them it takes",
+            hint="the old key stays" if stays else "both keys are kept; the next run asks which of them it takes",
         )
 
     def _takes(self, key: JWK) -> bool:
