@@ -19,6 +19,9 @@ from tests.matrix.scenes import SCENES, Scene
 from tests.matrix.stage import NAMES, Stage, stage
 
 MORE_RUNS = 2
+LABEL = 44
+CELL = 14
+"""How wide the columns are."""
 
 LEGEND = """\
 A row is a call that a run makes, a column what goes wrong with it in that run. A cell says how the run ends, and how many more
@@ -150,12 +153,12 @@ def table(play: Play, asked: set[str]) -> Iterator[str]:
     yield f"{play.scene.name}"
     rows = list(_rows(play, asked))
     if rows:
-        yield f"  {'':<44}" + "".join(f"{each.name:<14}" for each in TROUBLES)
+        yield f"  {'':<{LABEL}}" + "".join(f"{each.name:<{CELL}}" for each in TROUBLES)
     else:
         yield "  no call is made"
     for number, call, kind in rows:
         cells = [_cell(play, trouble, number, call, kind) for trouble in TROUBLES]
-        yield f"  {kind:<44}" + "".join(f"{cell:<14}" for cell in cells).rstrip()
+        yield f"  {kind:<{LABEL}}" + "".join(f"{cell:<{CELL}}" for cell in cells).rstrip()
     yield ""
 
 
