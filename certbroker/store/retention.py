@@ -97,9 +97,9 @@ def _surplus(keep: int) -> Select[Any]:
 
 
 def _placed(version_id: ColumnElement[int]) -> ColumnElement[bool]:
-    """It was put on some target for some name, and no other version was proven there since."""
+    """It was put, or may be, on some target for some name, and no newer version was proven there since."""
     here = schema.deployment.alias("here")
-    return exists().where(here.c.version_id == version_id, still_there(here))
+    return exists().where(here.c.version_id == version_id, still_there(here, cautious=True))
 
 
 def _owned(box: Table, kind: str, ids: list[int]) -> ColumnElement[bool]:

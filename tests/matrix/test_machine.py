@@ -112,6 +112,17 @@ class Engine(RuleBasedStateMachine):
         elif not edges.addresses[address].stuck:
             edges.choke(address)
 
+    @precondition(lambda self: len(self.issued) < MOST_VERSIONS)
+    @rule(platform=platforms, later=st.sampled_from([0, 3, 50]), revoked=st.booleans())
+    def renewal_breaks_an_edge(self, platform: str, later: int, *, revoked: bool) -> None:
+        """Some days later, when what it replaces may have ended or been revoked."""
+        self.place.later(timedelta(days=later, minutes=1))
+        self._issue(45)
+        for number in range(len(self.issued) - 1 if revoked else 0):
+            self.revoke_an_old_one(number)
+        self.edge(platform, "chokes", 0)
+        self.run()
+
     @rule(platform=platforms)
     def edges_are_well_again(self, platform: str) -> None:
         edges = self.place.platforms[platform].edges

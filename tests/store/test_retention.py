@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from certbroker.events import OrderStarted
@@ -75,6 +76,28 @@ def test_a_version_stays_while_any_target_has_no_later_proven_one(store: Store) 
     deploy(store, third, Phase.DELIVERED, START + timedelta(days=2), target="slow")
     store.prune(START, keep_versions=1)
     assert held(store) == ["v3"]
+
+
+def test_a_version_stays_that_was_proven_after_the_clock_was_put_right(store: Store) -> None:
+    """The one before it was proven under a clock that was a day ahead."""
+    first, second, third = (add(store, draft(f"0{n}")) for n in (1, 2, 3))
+    deploy(store, first, Phase.COMMITTED, START + timedelta(days=1))
+    deploy(store, second, Phase.COMMITTED, START)
+    deploy(store, third, Phase.COMMITTED, START, target="another")
+    store.prune(START, keep_versions=1)
+    assert "v2" in held(store)
+
+
+def test_a_version_stays_whose_push_got_no_answer(store: Store) -> None:
+    """It may have arrived."""
+    first, second = (add(store, draft(f"0{n}")) for n in (1, 2))
+    deploy(store, first, Phase.FAILED, target="another")
+    sent = store.deployment(first.id, "another", "example.com")
+    assert sent is not None
+    store.put_deployments([replace(sent, pushed=None, begun=START)])
+    deploy(store, second, Phase.COMMITTED)
+    store.prune(START, keep_versions=1)
+    assert held(store) == ["v2", "v1"]
 
 
 def test_a_version_stays_while_an_edge_serves_it_or_a_push_may_go_back_to_it(store: Store) -> None:
