@@ -310,6 +310,20 @@ class Lookup:
             return Said(State.REFERRAL if referral else State.LAME, recursing=recursing)
         return Said(State.NXDOMAIN if answer.rcode() == dns.rcode.NXDOMAIN else State.NODATA)
 
+    def cname(self, server: Server, name: str) -> tuple[str, int] | None:
+        """Target and TTL (seconds) of the CNAME that this server itself has at `name`. Raises Unavailable."""
+        owner = dns.name.from_text(name)
+        message = dns.message.make_query(owner, RdataType.CNAME, use_edns=0, payload=PAYLOAD)
+        message.flags &= ~dns.flags.RD
+        try:
+            answer = self._send(message, server.host, server.port, ASK_SECONDS)
+        except (dns.exception.DNSException, OSError, EOFError) as error:
+            raise Unavailable(f"the name server {server} does not answer: {said_by(error)}") from None
+        if answer.rcode() not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
+            raise Unavailable(f"the name server {server} answers {dns.rcode.to_text(answer.rcode())} for {name}")
+        found = answer.get_rrset(answer.answer, owner, dns.rdataclass.IN, RdataType.CNAME)
+        return (shown(found[0].target), found.ttl) if found else None
+
     def own_zone(self, server: Server, name: str) -> str | None:
         """The zone in which `server` itself answers for `name`, with authority; None if it does not. Raises Unavailable."""
         step = dns.name.from_text(name)

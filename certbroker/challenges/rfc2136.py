@@ -28,7 +28,7 @@ from dns.rdatatype import RdataType
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from certbroker.challenges.lookup import Server, said_by, split
-from certbroker.challenges.solver import TTL, SolverContext, relative, try_writing
+from certbroker.challenges.solver import TTL, Alias, SolverContext, relative, try_writing
 from certbroker.config import Puts
 from certbroker.errors import CredentialsRejected, Missing, ProviderError, Rejected, Unavailable
 from certbroker.model import Standing
@@ -116,6 +116,34 @@ class Rfc2136Solver:
             update.delete(relative(name, zone) or "@", _txt(value))
         self._send(update, zone, values[0][0])
 
+    # ---- CNAMEs (Lends) ----------------------------------------------------------------------------------------------
+
+    def alias(self, zone: str, name: str) -> Alias | None:
+        found = self._context.lookup.cname(self._server(), name)
+        return Alias(*found) if found else None
+
+    def take_away(self, zone: str, name: str, alias: Alias) -> None:
+        there = self.alias(zone, name)
+        if there is not None and there.target != alias.target:
+            raise Rejected(
+                f"{name} is a CNAME to {there.target} by now, and not to {alias.target}",
+                hint="nothing was touched; look who changed it",
+            )
+        update = self._update(zone)
+        update.delete(relative(name, zone), _cname(alias))
+        self._send(update, zone, name)
+
+    def put_back(self, zone: str, name: str, alias: Alias) -> None:
+        """Servers drop a CNAME beside other records and still say NOERROR: so it is read back."""
+        update = self._update(zone)
+        update.add(relative(name, zone), alias.ttl, _cname(alias))
+        self._send(update, zone, name)
+        there = self.alias(zone, name)
+        if there is None or there.target != alias.target:
+            raise Rejected(
+                f"something else stands at {name}: no CNAME can be added", hint=f"look what stands at {name}"
+            )
+
     def check(self, *, write: bool = False) -> Standing:
         """A signed update that changes nothing tells whether the key is good, for each zone that the file names."""
         server = self._server()
@@ -196,6 +224,10 @@ class Rfc2136Solver:
             case _:
                 error = Rejected(f"{server} refused the update of {name} ({dns.rcode.to_text(code)})")
         raise error
+
+
+def _cname(alias: Alias) -> dns.rdata.Rdata:
+    return dns.rdata.from_text(dns.rdataclass.IN, RdataType.CNAME, f"{alias.target}.")
 
 
 def _txt(value: str) -> dns.rdata.Rdata:
