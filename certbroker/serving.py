@@ -153,6 +153,17 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
+class Drift:
+    """What stands there was observed not to be as wanted."""
+
+    target: str
+    name: str
+    what: str
+    hint: str
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Pinned:
     """A person rolled the target back to `version`."""
 
@@ -171,6 +182,7 @@ class Known:
     orderings: Mapping[KeyType, Ordering] = field(default_factory=dict)
     puts: tuple[Put, ...] = ()
     looks: tuple[Look, ...] = ()
+    drifts: tuple[Drift, ...] = ()
     pins: Mapping[str, Pinned] = field(default_factory=dict)
     """By target."""
     waits: str | None = None
@@ -316,6 +328,12 @@ def _cell(
     proven = any(put.phase.settled for put in mine)
     bad = [look for look in looks if look.verdict != "valid"] if proven else []
     found, words, since, hint = _how(place, version, here, mine, looks, bad)
+    drifts = [each for each in known.drifts if each.target == place.target and each.name in place.names]
+    if drifts and (found.fine or found in (Stand.DRIFTED, Stand.BROKEN)):
+        first = min(drifts, key=lambda drift: (drift.since, drift.name))
+        names = ", ".join(each.name for each in drifts if each.what == first.what)
+        found = Stand.BROKEN if found is Stand.BROKEN else Stand.DRIFTED
+        words, since, hint = f"{names}: {first.what}", first.since, first.hint
     if pin and found.fine and any(each.id != pin.version.id for each in wanted):
         found, words, since, hint = _held(pin, wanted, mine, since)
     until = min((end for name in place.names if (end := _end(name, mine, looks))), default=None)

@@ -13,7 +13,6 @@ from typing import Final
 
 from certbroker import events
 from certbroker.broker.desk import Desk, nearest
-from certbroker.broker.orphans import Stays, left, stays
 from certbroker.broker.report import day, served_now
 from certbroker.broker.running import running
 from certbroker.broker.taking_in import take_in
@@ -23,6 +22,7 @@ from certbroker.deploy.verify import address
 from certbroker.errors import ProviderError, UsageError
 from certbroker.model import Assignment, Owner
 from certbroker.names import base_name
+from certbroker.standing.orphans import Stays, left, stays
 from certbroker.store import Placed, PublishedRow
 
 LEASE_SECONDS: Final = 120.0

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from certbroker.broker.desk import Desk, nearest
 from certbroker.broker.facts import gather
 from certbroker.broker.foresight import foresee
-from certbroker.broker.orphans import Orphan, left, orphans
 from certbroker.broker.rationing import ration
 from certbroker.broker.report import Trouble
 from certbroker.broker.taking_in import left_alone, weigh
@@ -17,6 +16,7 @@ from certbroker.errors import UsageError
 from certbroker.intent import Change
 from certbroker.model import Certificate
 from certbroker.plan import Plan, Selection, plan
+from certbroker.standing.orphans import Orphan, left, orphans
 
 
 @dataclass(frozen=True, slots=True)

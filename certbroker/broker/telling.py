@@ -198,13 +198,9 @@ def _troubles(desk: Desk, done: Sequence[Done], drifts: Sequence[Difference]) ->
 
 def _renewal(desk: Desk, certificate: Certificate) -> str:
     """What is served, and when it has to be replaced."""
-    from certbroker.broker.views import renewal_of
-
-    now = desk.world.clock.now()
-    versions = [v.wanted for v in desk.store.variants(certificate.name).values() if v.wanted]
-    moments = [renewal_of(desk.store, desk.config, certificate, version, now) for version in versions]
+    standing = desk.store.standing(certificate.name)
     served = served_now(desk.store, certificate.name)
-    return f"{served}; {certificate.name} renews {minute(min(moments))}" if moments else served
+    return f"{served}; {certificate.name} renews {minute(standing.renews)}" if standing and standing.renews else served
 
 
 def _summary(

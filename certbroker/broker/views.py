@@ -4,125 +4,75 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from certbroker import failover, policy
-from certbroker.broker.drifted import Difference, known_drifts, served_as_wanted
+from certbroker.broker.drifted import known_drifts
 from certbroker.broker.facts import left_out, wishes
-from certbroker.broker.orphans import Orphan, left, orphans
-from certbroker.broker.report import PHASE_STATE, State, day, minute, readable, served_now, worst
+from certbroker.broker.report import readable, served_now
 from certbroker.config import Config
 from certbroker.errors import UsageError
 from certbroker.limits import concerns
-from certbroker.model import Certificate, KeyType, Phase, Version
+from certbroker.model import Certificate
 from certbroker.names import base_name
 from certbroker.plan import Facts, TargetFacts, VariantFacts, situation
+from certbroker.standing import PAGE, Condition, Orphan, Standing, day, minute, overview
+from certbroker.standing.orphans import left, orphans
 from certbroker.standing.told import told as sentence
-from certbroker.store import DeploymentRow, Store, Variant
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """One certificate on one target: state, the version served there as far as we know, and why."""
-
-    state: State
-    label: str = ""
-    why: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One certificate (or several that look alike) in the table."""
-
-    name: str
-    state: State
-    wanted: str
-    until: datetime | None
-    renews: datetime | None
-    cells: Mapping[str, Cell]
-    note: str = ""
+from certbroker.store import Store, Variant
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The table, worst first, and the truth in one sentence."""
+    """The table, those to be seen to first leading, and the truth in one sentence."""
 
     sentence: str
+    conditions: tuple[Condition, ...]
     targets: tuple[str, ...]
-    rows: tuple[Row, ...]
-    findings: tuple[tuple[State, str, str, str], ...]
-    """state, subject, what, hint."""
+    rows: tuple[Standing, ...]
+    total: int
+    """Certificates in all; `rows` may be only the first of them."""
+    remarks: Mapping[str, tuple[str, ...]]
+    """By certificate: what is worth saying and needs nobody."""
     orphans: tuple[Orphan, ...]
     looked_at: datetime | None
     exit_code: int
 
 
-def status(store: Store, config: Config, now: datetime) -> Status:
-    """Everything the file declares, as the store last knew it."""
-    targets = tuple(config.targets)
-    rows = [_row(store, config, certificate, now) for certificate in config.certificates.values()]
-    order = [State.FAIL, State.WAIT, State.WARN, State.NONE, State.OK]
-    rows.sort(key=lambda row: (order.index(row.state), row.until or now))
-    shown = {"fail": State.FAIL, "warn": State.WARN}
-    findings = tuple(
-        (shown[f.state], f"{f.kind} {f.name}", f"{f.what}, since {minute(f.since)}", f.hint or "")
-        for f in store.findings()
-        if f.state in shown
-    )
-    looked = store.last_look()
-    bad = sum(1 for row in rows if row.state is State.FAIL) + sum(1 for f in findings if f[0] is State.FAIL)
-    waits = sum(1 for row in rows if row.state is State.WAIT)
+def status(store: Store, config: Config, now: datetime, *, whole: bool = False) -> Status:
+    """Everything the file declares, as the store last knew it. `whole`: every row, not only the first page."""
+    found = overview(store, config, now, size=max(PAGE, len(config.certificates)) if whole else PAGE)
+    states = {each.state for each in found.conditions} | {each.stand.sign for each in found.rows}
     return Status(
-        sentence=_sentence(store, rows, bad, waits, looked),
-        targets=targets,
-        rows=tuple(rows),
-        findings=findings,
+        sentence=found.line,
+        conditions=found.conditions,
+        targets=found.targets,
+        rows=found.rows,
+        total=found.total,
+        remarks={
+            row.certificate: told
+            for row in found.rows
+            if (told := _remarks(store, config.certificates.get(row.certificate), now))
+        },
         orphans=tuple(orphans(store, config, now, left(store))),
-        looked_at=looked,
-        exit_code=1 if bad else 3 if waits else 0,
+        looked_at=found.looked_at,
+        exit_code=1 if "fail" in states else 3 if "wait" in states else 0,
     )
 
 
-def _row(store: Store, config: Config, certificate: Certificate, now: datetime) -> Row:
+def _remarks(store: Store, certificate: Certificate | None, now: datetime) -> tuple[str, ...]:
+    if certificate is None:
+        return ()
     variants = store.variants(certificate.name)
-    rows = store.deployments(certificate.name)
-    wanted = [v.wanted for key in certificate.keys if (v := variants.get(key)) and v.wanted]
-    drifts = known_drifts(store, config, certificate.name)
-    cells = {
-        a.target: _drifted(_cell(config, certificate, a.target, a.names, variants, rows), a.target, drifts)
-        for a in certificate.assignments
-    }
-    states = [cell.state for cell in cells.values()]
-    notes = []
+    found = list(map(policy.left_out, left_out(variants, certificate.keys)))
     for key in certificate.keys:
         known = variants.get(key)
-        if known and known.error:
-            states.append(State.FAIL)
-            again = f", next try {minute(known.try_again)}" if known.try_again else ""
-            hint = f"; {known.hint}" if known.hint else ""
-            notes.append(f"cannot be ordered: {known.error}{again}{hint}")
+        window = store.window(known.wanted.id) if known and known.wanted else None
+        if window and window.explanation_url:
+            found.append(f"the CA explains: {window.explanation_url}")
         if known and (held := _held(known, now)):
-            states.append(State.WARN)
-            notes.append(held)
-        passed = failover.in_force(store.passed(certificate.name, key), now)
-        notes += [each.words() for each in passed.values() if each.issuer in certificate.issuers]
-    notes += map(policy.left_out, left_out(variants, certificate.keys))
-    if not wanted:
-        state = worst(states) if State.FAIL in states or State.WAIT in states else State.NONE
-        return Row(certificate.name, state, "-", None, None, cells, "; ".join(notes) or "never issued")
-    until = min(version.lifetime.ends for version in wanted)
-    renews = min(renewal_of(store, config, certificate, version, now) for version in wanted)
-    windows = [store.window(version.id) for version in wanted]
-    notes += dict.fromkeys(f"the CA explains: {w.explanation_url}" for w in windows if w and w.explanation_url)
-    if until <= now:
-        states.append(State.FAIL)
-        notes.append("expired")
-    for version in wanted:
-        if version.revoked_at is not None:
-            states.append(State.FAIL)
-            notes.append(f"{version.label} is revoked since {minute(version.revoked_at)}; the next renew replaces it")
-    label = "/".join(dict.fromkeys(version.label for version in wanted))
-    return Row(certificate.name, worst(states), label, until, renews, cells, "; ".join(notes))
+            found.append(held)
+    return tuple(dict.fromkeys(found))
 
 
 def _held(known: Variant, now: datetime) -> str | None:
@@ -131,70 +81,6 @@ def _held(known: Variant, now: datetime) -> str | None:
         return None
     at_once = f"at once all the same: certbroker issue {known.certificate}"
     return f"not ordered before {minute(known.held_until)}: {known.held_why}; {at_once}"
-
-
-def renewal_of(store: Store, config: Config, certificate: Certificate, version: Version, now: datetime) -> datetime:
-    """When this version is to be replaced, as far as is known now."""
-    window = store.window(version.id)
-    s = policy.Situation(now, config.every, version.key_type, certificate.names, certificate.issuers, version, window)
-    return policy.renewal_moment(s)
-
-
-def _cell(
-    config: Config,
-    certificate: Certificate,
-    target: str,
-    names: Sequence[str],
-    variants: Mapping[KeyType, Variant],
-    rows: Sequence[DeploymentRow],
-) -> Cell:
-    wanted = {v.wanted.id: v.wanted for v in variants.values() if v.wanted}
-    here = [row for row in rows if row.target == target and row.name in names]
-    mine = [row for row in here if row.version_id in wanted]
-    if not mine:
-        older = [row for row in here if row.phase.settled]
-        return Cell(State.WARN if older else State.NONE, "", "not pushed yet")
-    state = worst([PHASE_STATE[row.phase] for row in mine])
-    if len(mine) < len(names) and state is State.OK:
-        state = State.WARN
-    bad = next((row for row in mine if PHASE_STATE[row.phase] is state), mine[0])
-    label = wanted[mine[0].version_id].label
-    if bad.phase is Phase.DELIVERED:
-        return Cell(state, f"{label} delivered", "delivered; nobody can look")
-    return Cell(state, label, bad.why or "")
-
-
-def _drifted(cell: Cell, target: str, drifts: Sequence[Difference]) -> Cell:
-    """What stands by its phase, as the last observation found it."""
-    here = [each for each in drifts if each.target == target]
-    if not here or cell.state is State.FAIL:
-        return cell
-    names = ", ".join(each.name for each in here if each.what == here[0].what)
-    return Cell(here[0].state, cell.label, f"{names}: {here[0].what}")
-
-
-def _sentence(store: Store, rows: Sequence[Row], bad: int, waits: int, looked: datetime | None) -> str:
-    counts = store.count_deployments()
-    committed, _ = served_as_wanted(store)
-    total = sum(counts.values()) - counts.get(Phase.DELIVERED, 0)
-    if not total:
-        said = (
-            "Nothing has been pushed yet."
-            if not counts.get(Phase.DELIVERED)
-            else "Everything was delivered; nobody can look."
-        )
-    else:
-        when = f" (looked at {minute(looked)})" if looked else ""
-        said = f"{committed} of {total} names are served as wanted{when}."
-    ends = [row.until for row in rows if row.until]
-    if bad or waits:
-        things = bad + waits
-        said += f" {things} {'thing needs' if things == 1 else 'things need'} you"
-        said += f"; the first certificate ends {day(min(ends))}." if ends else "."
-    elif ends:
-        upcoming = min((row for row in rows if row.renews), key=lambda row: row.renews or ends[0])
-        said += f" Next renewal: {upcoming.name}, {minute(upcoming.renews) if upcoming.renews else ''}."
-    return said
 
 
 def explain(store: Store, config: Config, name: str, now: datetime) -> list[str]:
@@ -291,6 +177,12 @@ def _explain_certificate(store: Store, config: Config, certificate: Certificate,
             continue  # said above
         told = [t for t in store.told(config.issuers[issuer].directory, now) if concerns(t.subject, bases)]
         lines += [f"  {issuer} limits us until {minute(t.until)}: {t.why}" for t in told]
+    standing = store.standing(certificate.name)
+    if standing is not None and standing.act_by is not None:
+        work = f"our own work took {_span(standing.took)}" if standing.took else "our own work was not measured yet"
+        lines.append(
+            f"  act by {minute(standing.act_by)}: the last safe moment, with time for people and the CA; {work}"
+        )
     lines += [f"  {policy.left_out(version)}" for version in left_out(variants, certificate.keys)]
     lines.append(f"  now: {served_now(store, certificate.name)}")
     wanted = {v.wanted.id: v.wanted.label for v in variants.values() if v.wanted}
@@ -316,6 +208,12 @@ def _when(s: policy.Situation) -> str:
     if s.window is not None:
         return f"the CA asks for {minute(s.window.start)} to {minute(s.window.end)}"
     return "the CA gave no window; the backstop is two thirds of its life"
+
+
+def _span(length: timedelta) -> str:
+    """`41 s`, `12 min`, `3 h`."""
+    seconds = int(length.total_seconds())
+    return f"{seconds} s" if seconds < 120 else f"{seconds // 60} min" if seconds < 7200 else f"{seconds // 3600} h"
 
 
 def _story(store: Store, *, certificate: str | None = None, target: str | None = None) -> list[str]:

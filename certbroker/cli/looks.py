@@ -167,42 +167,17 @@ def ready(ctx: click.Context, targets: tuple[str, ...], as_json: bool) -> int:
 def status(ctx: click.Context, as_json: bool) -> int:
     """What is known, worst first: from the store alone, no network, no secret."""
     from certbroker import broker
-    from certbroker.broker import day, minute
+    from certbroker.cli.standing import show
 
     world: World = ctx.find_root().obj
     config = broker.read_config(world, ctx.find_root().meta.get("certbroker.config"))
     store = ctx.with_resource(broker.open_store(world, config))
-    found = broker.status(store, config, world.clock.now())
+    found = broker.status(store, config, world.clock.now(), whole=as_json)
     paper = Paper(world)
     if as_json:
         paper.json(found)
-        return found.exit_code
-    paper.line(found.sentence)
-    paper.line()
-    heads = ("", "", "wanted", "until", "renews", *found.targets)
-    rows = []
-    for row in found.rows:
-        cells = [row.cells.get(target) for target in found.targets]
-        marks = [
-            f"{paper.sign(c.state.value).strip()} {c.label}".strip() if c else paper.sign("none").strip() for c in cells
-        ]
-        until = day(row.until) if row.until else "-"
-        renews = minute(row.renews) if row.renews else "-"
-        rows.append((paper.sign(row.state.value), row.name, row.wanted, until, renews, *marks))
-    if rows:
-        paper.table(heads, rows)
-    for row in found.rows:
-        if row.note:
-            paper.line(f"{paper.sign(row.state.value)} {row.name}: {row.note}")
-        for target, cell in row.cells.items():
-            if cell.why and cell.state.value in ("fail", "wait"):
-                paper.line(
-                    f"{paper.sign(cell.state.value)} {row.name} → {target}: {cell.why}    more: certbroker explain {row.name}"
-                )
-    for state, subject, what, hint in found.findings:
-        paper.line(f"{paper.sign(state.value)} {subject}: {what}" + (f"    hint: {hint}" if hint else ""))
-    for orphan in found.orphans:
-        paper.line(f"{paper.sign('none')} {orphan.what}    hint: {orphan.hint}")
+    else:
+        show(paper, found)
     return found.exit_code
 
 

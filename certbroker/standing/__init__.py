@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from certbroker.serving import Cell, Stand, Standing
 from certbroker.standing.condition import Condition, Kind, Severity
-from certbroker.standing.conditions import Facts, Orphan, conditions
-from certbroker.standing.gathering import gather, orphans
+from certbroker.standing.conditions import Facts, conditions
+from certbroker.standing.gathering import gather
+from certbroker.standing.orphans import Orphan
 from certbroker.standing.overview import PAGE, Overview, as_of, needs, overview
 from certbroker.standing.words import day, minute, served_now, several
 
@@ -29,7 +30,6 @@ __all__ = [
     "gather",
     "minute",
     "needs",
-    "orphans",
     "overview",
     "served_now",
     "several",

@@ -36,6 +36,8 @@ class Kind(StrEnum):
     VAULT = "vault"
     CHECK = "check"
     """Anything else that a check found."""
+    HOLD = "hold"
+    """An order that is held back, for a CA's limits, beyond the last safe moment."""
     WAITING = "waiting"
     """A person must act; nothing failed."""
     PIN = "pin"

@@ -17,6 +17,7 @@ from typing import Final, Literal
 from certbroker.safe import soon
 from certbroker.serving import Cell, Stand, Standing
 from certbroker.standing.condition import Condition, Kind, Severity
+from certbroker.standing.orphans import Orphan
 from certbroker.standing.words import day, minute, served_now, several
 
 RUNS: Final = 2
@@ -67,14 +68,12 @@ class PinEnd:
 
 
 @dataclass(frozen=True, slots=True)
-class Orphan:
-    """A certificate or target that left the file, and where the certificate is still served as far as we know."""
+class Held:
+    """A certificate that is due, and whose order is put off."""
 
-    kind: Literal["certificate", "target"]
-    name: str
-    gone: datetime
-    targets: tuple[str, ...] = ()
-    until: datetime | None = None
+    certificate: str
+    until: datetime
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +101,7 @@ class Facts:
     pins: Sequence[PinEnd] = ()
     orphans: Sequence[Orphan] = ()
     passed: Sequence[Passed] = ()
+    held: Sequence[Held] = ()
     last_run: datetime | None = None
     """When the last run that renews began; None: none ever did."""
     standings: Mapping[str, Standing] = field(default_factory=dict)
@@ -126,12 +126,15 @@ _CELL_KINDS: Final = {
     Stand.WAITING: Kind.WAITING,
 }
 
+_SEEN: Final = frozenset({Stand.BROKEN, Stand.DRIFTED})
+"""What looks at the edges find, too."""
+
 
 def conditions(facts: Facts) -> tuple[Condition, ...]:
     """Those that wake somebody first, then by what must be done first."""
     made = _Making(facts)
     found = [*made.from_checks(), *made.from_cells(), *made.from_orders(), *made.from_versions()]
-    found += [*made.from_passed(), *made.from_pins(), *made.from_orphans()]
+    found += [*made.from_held(), *made.from_passed(), *made.from_pins(), *made.from_orphans()]
     told = {name for each in found if each.kind not in (Kind.ISSUER, Kind.PIN) for name in each.certificates}
     found += made.from_time(told)
     kinds = list(Kind)
@@ -150,8 +153,6 @@ class _Making:
 
     def __init__(self, facts: Facts) -> None:
         self._facts = facts
-        self._by_finding: dict[int, list[str]] = defaultdict(list)
-        """Certificates that fail for what a check found."""
 
     # ---- what checks found -------------------------------------------------------------------------------------------
 
@@ -159,7 +160,12 @@ class _Making:
         hit: dict[int, set[str]] = {}
         for number, found in enumerate(self._facts.found):
             hit[number] = {name for name, text in self._trouble() if found.state == "fail" and text in found.what}
-        return [self._check(found, hit[number]) for number, found in enumerate(self._facts.found)]
+        told = {f"{cell.certificate} → {cell.target}" for cell in self._facts.cells if cell.stand in _SEEN}
+        return [
+            self._check(found, hit[number])
+            for number, found in enumerate(self._facts.found)
+            if found.kind != "edge" or found.name not in told  # its cell tells it
+        ]
 
     def _trouble(self) -> list[tuple[str, str]]:
         facts = self._facts
@@ -209,13 +215,10 @@ class _Making:
 
     def from_cells(self) -> list[Condition]:
         groups: dict[tuple[Kind, str, str], list[Cell]] = defaultdict(list)
-        edges = {found.name for found in self._facts.found if found.kind == "edge" and found.state == "fail"}
         waiting = {found.name for found in self._facts.found if found.kind == "certificate"}
         for cell in self._facts.cells:
             kind = _CELL_KINDS.get(cell.stand)
             if kind is None or (kind is Kind.PUSH and cell.words and self._said(cell.words)):
-                continue
-            if kind is Kind.DRIFT and f"{cell.certificate} → {cell.target}" in edges:
                 continue
             if kind is Kind.WAITING and cell.certificate in waiting:
                 continue
@@ -287,6 +290,32 @@ class _Making:
             ripe=max(failing.failures for failing in group) >= RUNS,
         )
 
+    def from_held(self) -> list[Condition]:
+        """Those that are put off for longer than is safe; that the rest waits is as it should be."""
+        groups: dict[str, list[Held]] = defaultdict(list)
+        for held in self._facts.held:
+            standing = self._facts.standings.get(held.certificate)
+            if standing is not None and standing.act_by is not None and held.until > standing.act_by:
+                groups[cause(held.why)].append(held)
+        return [self._held(group) for group in groups.values()]
+
+    def _held(self, group: Sequence[Held]) -> Condition:
+        names = self._first({held.certificate for held in group})
+        first = next(held for held in group if held.certificate == names[0])
+        return Condition(
+            key=f"hold/{cause(first.why)}",
+            kind=Kind.HOLD,
+            severity=self._severity(names),
+            state="fail",
+            subject=several(names),
+            certificates=tuple(names),
+            since=self._facts.now,
+            what=f"not ordered before {minute(first.until)}, which is too late: {first.why}",
+            now=self._now(names),
+            hint=f"at once all the same: certbroker issue {names[0]}",
+            act_by=self._act_by(names),
+        )
+
     def from_versions(self) -> list[Condition]:
         """A revoked certificate is served until the next run replaces it."""
         found = []
@@ -303,7 +332,7 @@ class _Making:
                     subject=name,
                     certificates=(name,),
                     since=standing.revoked_at,
-                    what=f"{standing.wanted} is revoked; the next renew replaces it",
+                    what=f"{standing.wanted} is revoked since {minute(standing.revoked_at)}; the next renew replaces it",
                     now=self._now([name]),
                     hint=f"certbroker renew {name}",
                     act_by=standing.revoked_at,
@@ -358,25 +387,26 @@ class _Making:
     def from_orphans(self) -> list[Condition]:
         found = []
         for orphan in self._facts.orphans:
-            if orphan.kind == "certificate" and orphan.targets and orphan.until is not None:
-                over = orphan.until <= self._facts.now
-                where = ", ".join(orphan.targets)
-                found.append(
-                    Condition(
-                        key=f"orphan/{orphan.name}",
-                        kind=Kind.ORPHAN,
-                        severity="tell",
-                        state="warn",
-                        subject=f"certificate {orphan.name}",
-                        certificates=(orphan.name,),
-                        since=orphan.gone,
-                        what=f"it left the file on {day(orphan.gone)} and nobody renews it",
-                        now=f"it was still served by {where}, {'which ended' if over else 'until'} {day(orphan.until)}",
-                        hint=f"put [certificate.{orphan.name}] back into the file, or: certbroker forget {orphan.name}",
-                        act_by=orphan.until,
-                        ripe=not over,
-                    )
+            if orphan.kind != "certificate" or not orphan.stays or orphan.gone is None:
+                continue
+            until = min(each.ends for each in orphan.stays)
+            where = ", ".join(f"{each.target} keeps {each.words(self._facts.now)}" for each in orphan.stays)
+            found.append(
+                Condition(
+                    key=f"orphan/{orphan.name}",
+                    kind=Kind.ORPHAN,
+                    severity="tell",
+                    state="warn",
+                    subject=f"certificate {orphan.name}",
+                    certificates=(orphan.name,),
+                    since=orphan.gone,
+                    what=f"it left the file on {day(orphan.gone)} and nobody renews it",
+                    now=where,
+                    hint=f"put [certificate.{orphan.name}] back into the file, or: {orphan.hint}",
+                    act_by=until,
+                    ripe=until > self._facts.now,
                 )
+            )
         return found
 
     # ---- time --------------------------------------------------------------------------------------------------------

@@ -10,7 +10,8 @@ from certbroker.config import Config
 from certbroker.failover import PassedOver
 from certbroker.names import base_name
 from certbroker.serving import Stand, Standing
-from certbroker.standing.conditions import Facts, Failing, Found, Orphan, Passed, PinEnd
+from certbroker.standing.conditions import Facts, Failing, Found, Held, Passed, PinEnd
+from certbroker.standing.orphans import gone_with_what_stays
 from certbroker.store import Store
 
 _TROUBLE: Final = Stand.WAITING.rank
@@ -21,7 +22,13 @@ def gather(store: Store, config: Config, now: datetime) -> Facts:
     troubled = {each.certificate: each for each in store.troubled(now)}
     found = [_found(store, config, each, now) for each in _declared_findings(store, config)] + _drifts(store, config)
     pins = _pins(store)
+    held = [
+        Held(each.certificate, each.held_until, each.held_why or "")
+        for each in store.held_variants(now)
+        if each.held_until and each.certificate in config.certificates
+    ]
     more = {name for each in found if (name := each.needed_by or each.name)} | {pin.certificate for pin in pins}
+    more |= {each.certificate for each in held}
     more |= {each.name.partition(" → ")[0] for each in found if each.kind == "edge"}
     wanted = sorted(name for name in more if name in config.certificates and name not in troubled)
     standings = troubled | {each.certificate: each for each in store.standings_of(wanted)}
@@ -33,8 +40,9 @@ def gather(store: Store, config: Config, now: datetime) -> Facts:
         failing=_failing(store, troubled),
         found=found,
         pins=pins,
-        orphans=orphans(store),
+        orphans=gone_with_what_stays(store, now),
         passed=_passed(store, config, now),
+        held=held,
         last_run=store.last_run("renew"),
         standings=standings,
     )
@@ -121,22 +129,6 @@ def _pins(store: Store) -> list[PinEnd]:
         version = store.version(pin.version_id)
         if version is not None and version.revoked_at is None:
             found.append(PinEnd(pin.certificate, pin.target, version.label, pin.until, pin.since, pin.why))
-    return found
-
-
-def orphans(store: Store) -> list[Orphan]:
-    """What left the file and was not taken away, the longest gone first."""
-    found = []
-    for kind, name, gone in store.orphans():
-        if kind != "certificate":
-            found.append(Orphan("target", name, gone))
-            continue
-        versions = {version.id: version for version in store.versions(name)}
-        settled = [row for row in store.deployments(name) if row.phase.settled and row.version_id in versions]
-        last = {(row.target, row.name): row for row in sorted(settled, key=lambda row: (row.since, row.version_id))}
-        targets = tuple(sorted({row.target for row in last.values()}))
-        until = min((versions[row.version_id].lifetime.ends for row in last.values()), default=None)
-        found.append(Orphan("certificate", name, gone, targets, until))
     return found
 
 

@@ -11,8 +11,9 @@ from typing import Final
 from certbroker.config import Config
 from certbroker.serving import Cell, Stand, Standing
 from certbroker.standing.condition import Condition
-from certbroker.standing.conditions import Orphan, conditions
+from certbroker.standing.conditions import Facts, conditions
 from certbroker.standing.gathering import gather
+from certbroker.standing.orphans import Orphan
 from certbroker.standing.words import minute
 from certbroker.store import Store, TallyRow
 
@@ -74,11 +75,14 @@ def overview(
         rows += [_unknown(config, name) for name in named[start : start + size - len(rows)]]
         total += len(named)
         counts[Stand.UNISSUED] += len(new)
-    edges, proven = sum(row.edges for row in facing), sum(row.proven for row in facing)
+    edges = sum(row.edges for row in facing)
+    over = [cell for name in facts.overdue for cell in facts.standings[name].cells if cell.target not in standby]
+    proven = sum(row.proven for row in facing)
+    proven -= sum(cell.proven for cell in over if cell.until is not None and cell.until <= now)
     looked = store.last_look()
     return Overview(
         now=now,
-        line=_line(store, counts, tally, told, now, edges=edges, proven=proven, looked=looked),
+        line=_line(store, counts, tally, facts, told, edges=edges, proven=proven, looked=looked),
         conditions=told,
         targets=tuple(config.targets),
         standby=standby,
@@ -168,8 +172,8 @@ def _line(
     store: Store,
     counts: Counter[Stand],
     tally: Sequence[TallyRow],
+    facts: Facts,
     told: Sequence[Condition],
-    now: datetime,
     *,
     edges: int,
     proven: int,
@@ -181,14 +185,18 @@ def _line(
         return "The file declares no certificate yet."
     if not any(row.target for row in tally) and not fine:
         return f"{_many(total, 'certificate')} in the file, nothing is issued yet."
-    open_ = needs(told)
-    if fine == total and not open_:
+    open_, now = needs(told), facts.now
+    if fine == total and not facts.overdue:
         said = _all_fine(total, tally)
     elif edges:
         said = f"Users get a valid certificate at {proven} of {_many(edges, 'edge')}"
         said += f" (looked at {minute(looked)})." if looked else "."
     else:
-        said = f"{fine} of {_many(total, 'certificate')} {'is' if fine == 1 else 'are'} where {'it' if total == 1 else 'they'} should be."
+        said = (
+            "The certificate is not where it should be."
+            if total == 1
+            else f"{fine:,} of {total:,} certificates are where they should be."
+        )
     if open_:
         first = min((each.act_by for each in open_ if each.act_by), default=None)
         said += f" {len(open_)} {'thing needs' if len(open_) == 1 else 'things need'} somebody"
@@ -202,25 +210,18 @@ def _line(
 
 
 def _all_fine(total: int, tally: Sequence[TallyRow]) -> str:
-    """`All 14 certificates are served by all 37 targets.`"""
-    targets = {row.target for row in tally if row.target}
-    delivered = sum(row.many for row in tally if row.target and row.stand is Stand.DELIVERED)
-    served = sum(row.many for row in tally if row.target and row.stand is Stand.SERVED)
-    who = "The certificate is" if total == 1 else f"All {total:,} certificates are"
-    if not targets:
-        return f"{who} issued; no target is to serve {'it' if total == 1 else 'them'}."
-    where = (
-        "its target"
-        if len(targets) == 1 and total == 1
-        else f"all {len(targets)} targets"
-        if len(targets) > 1
-        else "their target"
-    )
+    """`All 14 certificates are served by all 37 targets.` What was only delivered is never called served."""
+    delivered = {row.target for row in tally if row.target and row.stand is Stand.DELIVERED}
+    served = {row.target for row in tally if row.target} - delivered
+    who, them = ("The certificate is", "it") if total == 1 else (f"All {total:,} certificates are", "them")
+    if not served and not delivered:
+        return f"{who} issued; no target is to serve {them}."
+    if not delivered:
+        return f"{who} served by {f'all {len(served)} targets' if len(served) > 1 else 'the target'}."
     if not served:
+        where = f"all {len(delivered)} targets" if len(delivered) > 1 else "the target"
         return f"{who} delivered to {where}; nobody can look."
-    return f"{who} served by {where}" + (
-        f", {delivered:,} of {served + delivered:,} places by their own word." if delivered else "."
-    )
+    return f"{who} served by {_many(len(served), 'target')} and delivered to {len(delivered)}, where nobody can look."
 
 
 def when(moment: datetime, now: datetime) -> str:

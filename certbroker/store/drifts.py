@@ -11,13 +11,13 @@ from sqlalchemy import Connection, delete, select
 from certbroker.events import Event
 from certbroker.store import schema
 from certbroker.store.engine import upsert
-from certbroker.store.history import History
 from certbroker.store.rows import DeploymentRow, DriftChange, DriftRow
+from certbroker.store.standings import Standings
 
 _table: Final = schema.drift
 
 
-class Drifts(History):
+class Drifts(Standings):
     """A quiet night reads none of them: there are only those that somebody should know of."""
 
     def put_drift(
@@ -36,7 +36,7 @@ class Drifts(History):
         Args:
             told: the events of what changed, recorded with it. Called inside the transaction, so it must not use the store.
         """
-        with self.writing() as connection:
+        with self.restanding(names={certificate}) as (connection, _):
             mine = select(_table).where(_table.c.certificate == certificate)
             if targets is not None:
                 mine = mine.where(_table.c.target.in_(sorted(targets)))

@@ -117,6 +117,7 @@ variant = Table(
     Column("held_until", Moment),
     Column("held_why", Words),
     Index("variant_failing", "failing_since"),
+    Index("variant_held", "held_until"),
     Index("variant_wanted", "wanted"),
 )
 """What is ordered and renewed as one. `finalized` is the last time a CA was asked to sign, whatever came of it. `held_until`: it is due,

@@ -22,6 +22,7 @@ from certbroker.safe import DEFAULT, Allowance
 from certbroker.serving import (
     FIRST_FINE,
     Cell,
+    Drift,
     Issued,
     Known,
     Look,
@@ -267,7 +268,7 @@ class Standings(History):
             if row.v_id is not None:
                 pins[row.name][row.target] = Pinned(_issued(row), row.until)
         orderings = self._orderings(connection, list(found))
-        puts = self._puts(connection, list(found))
+        puts, drifts = self._puts(connection, list(found))
         looks = self._looks(connection, list(found))
         for name, row in found.items():
             yield Known(
@@ -277,6 +278,7 @@ class Standings(History):
                 orderings=orderings.get(name, {}),
                 puts=tuple(puts.get(name, ())),
                 looks=tuple(looks.get(name, ())),
+                drifts=tuple(drifts.get(name, {}).values()),
                 pins=pins.get(name, {}),
                 waits=row.what,
                 allowance=allowance,
@@ -306,17 +308,31 @@ class Standings(History):
             found[row.certificate][KeyType(row.key_type)] = Ordering(wanted, row.error, row.failing_since)
         return found
 
-    def _puts(self, connection: Connection, names: Sequence[str]) -> Mapping[str, Sequence[Put]]:
-        deployment, version = schema.deployment, schema.version
+    def _puts(
+        self, connection: Connection, names: Sequence[str]
+    ) -> tuple[Mapping[str, Sequence[Put]], Mapping[str, Mapping[tuple[str, str], Drift]]]:
+        """Where versions of them were put, and where that was found to have drifted, by target and name."""
+        deployment, version, drift = schema.deployment, schema.version, schema.drift
         columns = ("certificate", "target", "name", "phase", "since", "begun", "failures", "why", "hint", "before")
         statement = (
-            select(*(deployment.c[name] for name in columns), *_ISSUED)
+            select(*(deployment.c[name] for name in columns), *_ISSUED, *_DRIFT)
             .join(version, version.c.id == deployment.c.version_id)
+            .outerjoin(
+                drift,
+                (drift.c.target == deployment.c.target)
+                & (drift.c.name == deployment.c.name)
+                & (drift.c.certificate == deployment.c.certificate)
+                & (drift.c.state == "fail"),
+            )
             .where(deployment.c.certificate.in_(names))
             .order_by(deployment.c.version_id, deployment.c.target, deployment.c.name)
         )
         found: dict[str, list[Put]] = defaultdict(list)
+        drifts: dict[str, dict[tuple[str, str], Drift]] = defaultdict(dict)
         for row in self.fetch(connection, statement):
+            if row.d_what is not None:
+                at = (row.target, row.name)
+                drifts[row.certificate][at] = Drift(*at, row.d_what, row.d_hint, row.d_since)
             ends = (row.before or {}).get("ends")
             put = Put(
                 version=_issued(row),
@@ -331,7 +347,7 @@ class Standings(History):
                 before_ends=datetime.fromisoformat(ends) if ends else None,
             )
             found[row.certificate].append(put)
-        return found
+        return found, drifts
 
     def _looks(self, connection: Connection, names: Sequence[str]) -> Mapping[str, Sequence[Look]]:
         seen = schema.seen
@@ -347,6 +363,8 @@ class Standings(History):
 
 _VERSION: Final = ("id", "number", "fingerprint", "starts", "ends", "revoked_at", "took")
 _ISSUED: Final = [schema.version.c[name].label(f"v_{name}") for name in _VERSION]
+
+_DRIFT: Final = [schema.drift.c[name].label(f"d_{name}") for name in ("what", "hint", "since")]
 
 
 def _issued(row: Row[Any], drawn: datetime | None = None) -> Issued:

@@ -58,6 +58,11 @@ class Versions(Boxes, Tally):
         failing = _VARIANTS.where(_variant.c.failing_since.is_not(None)).order_by(_variant.c.failing_since)
         return [(found.certificate, found.key_type, found) for found in map(_as_variant, self.rows(failing))]
 
+    def held_variants(self, now: datetime) -> list[Variant]:
+        """That are due, and put off beyond `now`; the longest last."""
+        held = _VARIANTS.where(_variant.c.held_until > now).order_by(_variant.c.held_until, _variant.c.certificate)
+        return list(map(_as_variant, self.rows(held)))
+
     def mark_finalizing(self, certificate: str, key_type: KeyType, events: Sequence[Event] = ()) -> None:
         """A CA is about to be asked to sign. Written before the request, so that no crash gets under the least interval."""
         self._change(certificate, key_type, events, finalized=self.now())

@@ -227,7 +227,7 @@ def test_a_certificate_that_is_not_ours_is_replaced_only_when_the_owner_says_so(
     assert (place.orders, place.pushes()["fastly"]) == (0, 0)
     place.later(hours=1)
     place.run("renew", ends=3)
-    assert "serves a certificate that is not ours" in place.run("status").out
+    assert "serves a certificate that is not ours" in place.run("status", ends=3).out
     place.run("renew", "--yes")
     assert place.orders == 1
     assert "not ours" not in place.run("status").out

@@ -11,7 +11,8 @@ import pytest
 from certbroker.model import KeyType, Lifetime, Phase
 from certbroker.serving import Issued, Known, Look, Ordering, Place, Put, Stand, Standing, stand
 from certbroker.standing import Condition, Kind, conditions
-from certbroker.standing.conditions import Facts, Failing, Found, Orphan, Passed, PinEnd, cause
+from certbroker.standing.conditions import Facts, Failing, Found, Held, Passed, PinEnd, cause
+from certbroker.standing.orphans import Orphan, Stays
 from tests.clock import START
 
 HOUR = timedelta(hours=1)
@@ -202,12 +203,34 @@ def test_a_pin_is_told_of_when_it_nears_its_end() -> None:
 
 
 def test_an_orphan_that_is_still_served_will_end() -> None:
-    orphan = Orphan("certificate", "old", START, ("fastly",), START + 20 * DAY)
+    there = Stays("old", "fastly", ("old.example",), "v3", "ab" * 32, START + 20 * DAY)
+    orphan = Orphan("certificate", "old", START, (there,), "", "certbroker forget old")
     found = only(facts(orphans=[orphan]))
     assert (found.kind, found.severity, found.act_by) == (Kind.ORPHAN, "tell", START + 20 * DAY)
-    assert found.now == "it was still served by fastly, until Sun 13 Dec 2026"
-    assert conditions(facts(orphans=[replace(orphan, targets=())])) == ()
-    assert conditions(facts(orphans=[Orphan("target", "fly", START)])) == ()
+    assert found.now == "fastly keeps v3 until Sun 13 Dec 2026"
+    assert conditions(facts(orphans=[replace(orphan, stays=())])) == ()
+    assert conditions(facts(orphans=[replace(orphan, kind="target")])) == ()
+
+
+def test_an_order_that_is_held_back_for_longer_than_is_safe() -> None:
+    why = "waits for the limits of letsencrypt: 50 certificates of example.com in a week"
+    given = facts(standing("a", left=5 * DAY), standing("b", left=9 * DAY))
+    held = [Held("a", START + 4 * DAY, why), Held("b", START + 4 * DAY, why)]
+    found = only(replace(given, held=held))
+    assert (found.kind, found.certificates, found.hint) == (
+        Kind.HOLD,
+        ("a",),
+        "at once all the same: certbroker issue a",
+    )
+    assert found.what == f"not ordered before Fri 27 Nov 09:00 UTC, which is too late: {why}"
+    assert conditions(replace(given, held=held[1:])) == ()
+
+
+def test_an_edge_that_drifted_is_told_by_its_cell_and_not_twice() -> None:
+    drift = Found("edge", "main → fastly", "fail", "example.com: replaced by hand", "", START)
+    broken = only(facts(standing(verdict="invalid"), found=[drift]))
+    assert (broken.kind, broken.severity) == (Kind.BROKEN, "page")
+    assert only(facts(standing(), found=[drift])).kind is Kind.DRIFT
 
 
 def test_an_issuer_that_is_passed_over_is_worth_a_look() -> None:

@@ -118,6 +118,20 @@ def test_where_all_is_well_the_line_says_so_and_what_comes_next(store: Store, tm
     assert overview(store, config, coming - DAY).line.endswith("Next renewal: shop, tomorrow 01:00 UTC.")
 
 
+def test_a_token_that_is_refused_leaves_what_is_served_as_it_is(store: Store, tmp_path: Path) -> None:
+    config = file(tmp_path, "main", "shop")
+    take_in(store, config)
+    serve(store, "main")
+    serve(store, "shop")
+    store.put_finding("target", "fly", "fail", "token refused", "make a new one")
+    store.put_finding("target", "gone", "fail", "token refused", "nobody asks any more")
+    found = overview(store, config, START)
+    assert found.line == (
+        "All 2 certificates are served by all 2 targets. 1 thing needs somebody by Tue 5 Jan 08:45 UTC."
+    )
+    assert [each.key for each in found.conditions] == ["check/target/fly"]
+
+
 def test_one_certificate_that_only_was_delivered(store: Store, tmp_path: Path) -> None:
     config = file(tmp_path, "main")
     take_in(store, config)
@@ -145,6 +159,8 @@ def test_what_is_not_fine_leads_and_the_line_counts_what_users_get(store: Store,
     assert (late.rows[0].stand, late.rows[0].words) == (Stand.FAILING, "its last safe moment was Mon 21 Dec 08:45 UTC")
     assert {each.kind for each in late.conditions} == {Kind.LATE, Kind.PUSH}
     assert "now: the last safe moment was Mon 21 Dec 08:45 UTC." in late.line
+    ended = overview(store, config, START + 31 * DAY)
+    assert ended.line.startswith("Users get a valid certificate at 2 of 3 edges")
     over = as_of(late.rows[0], START + 31 * DAY)
     assert (over.stand, over.words) == (Stand.BROKEN, "what is served ended Wed 23 Dec 09:00 UTC")
     assert {cell.stand for cell in over.cells} == {Stand.BROKEN}

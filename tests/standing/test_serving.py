@@ -10,7 +10,7 @@ import pytest
 
 from certbroker.model import KeyType, Lifetime, Phase
 from certbroker.safe import of_life
-from certbroker.serving import Issued, Known, Look, Ordering, Pinned, Place, Put, Stand, Standing, stand
+from certbroker.serving import Drift, Issued, Known, Look, Ordering, Pinned, Place, Put, Stand, Standing, stand
 from tests.clock import START
 
 OLD = Issued(1, "v1", "01" * 32, Lifetime(START - timedelta(days=80), START + timedelta(days=10)))
@@ -140,6 +140,17 @@ def test_a_standby_target_is_shown_and_does_not_hurry_anybody() -> None:
 def test_an_edge_that_broke_is_late_already() -> None:
     found = altogether(looks=[look(NEW, "refused")])
     assert (found.stand, found.act_by) == (Stand.BROKEN, START)
+
+
+def test_what_was_observed_to_have_drifted_is_told_in_its_own_words() -> None:
+    drift = Drift("fly", "example.com", "somebody put another one there", "certbroker drift main", START)
+    [cell] = altogether(drifts=(drift,)).cells
+    assert (cell.stand, cell.words) == (Stand.DRIFTED, "example.com: somebody put another one there")
+    assert cell.hint == "certbroker drift main"
+    [cell] = altogether(puts=put(NEW, Phase.FAILED), drifts=(drift,)).cells
+    assert cell.stand is Stand.FAILING
+    [cell] = altogether(drifts=(replace(drift, name="other.example"),)).cells
+    assert cell.stand is Stand.SERVED
 
 
 def test_what_cannot_be_ordered_or_is_revoked_fails_whatever_is_served() -> None:

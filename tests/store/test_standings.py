@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from certbroker.model import KeyType, Phase, RevocationReason, Version, Window
 from certbroker.safe import Allowance
 from certbroker.serving import Standing
-from certbroker.store import DeploymentRow, NewOrderRow, PinRow, SeenRow, Store
+from certbroker.store import DeploymentRow, DriftRow, NewOrderRow, PinRow, SeenRow, Store
 from tests.clock import START, TestClock
 from tests.store.fixtures import BOX, draft
 
@@ -136,6 +136,29 @@ class Writer:
         elif self.store.standing(certificate) is None:
             self.store.forget_certificate(certificate)
 
+    def drift(self, a: int, b: int, c: int) -> None:
+        certificate = CERTIFICATES[a % 2]
+        now = self.clock.now()
+        row = DriftRow(
+            target=TARGETS[b % 2],
+            name=NAMES[c % 2],
+            certificate=certificate,
+            cause="replaced",
+            state="warn" if c % 3 == 0 else "fail",
+            wanted="v1",
+            said="",
+            served="",
+            what="replaced",
+            now="",
+            hint="hint",
+            since=now,
+            at=now,
+        )
+        self.store.put_drift(certificate, [row] if c % 4 else [])
+
+    def hold(self, a: int, b: int, _c: int) -> None:
+        self.store.order_held(CERTIFICATES[a % 2], KeyType.P256, self.clock.now() if b % 2 else None, "w")
+
     def prune(self, a: int, _b: int, c: int) -> None:
         self.clock.sleep(timedelta(days=c * 10).total_seconds())
         self.store.prune(self.clock.now(), keep_versions=1 + a % 2, history=timedelta(days=20))
@@ -145,6 +168,7 @@ def kinds() -> Sequence[Callable[[Writer, int, int, int], None]]:
     made: Sequence[Any] = (
         *(Writer.take_in, Writer.issue, Writer.issue, Writer.put, Writer.put, Writer.put, Writer.see, Writer.see),
         *(Writer.pin, Writer.fail, Writer.wait, Writer.ask, Writer.revoke, Writer.prune, Writer.forget),
+        *(Writer.drift, Writer.hold),
     )
     return made
 

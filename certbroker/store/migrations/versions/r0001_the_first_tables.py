@@ -328,6 +328,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("certificate", "key_type"),
     )
     op.create_index("variant_failing", "variant", ["failing_since"], unique=False)
+    op.create_index("variant_held", "variant", ["held_until"], unique=False)
     op.create_index("variant_wanted", "variant", ["wanted"], unique=False)
     op.create_table(
         "pin",

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from certbroker.broker.report import day
 from certbroker.config import Config
 from certbroker.intent import Wish
+from certbroker.standing.words import day
 from certbroker.store import Placed, Store
 
 
@@ -48,6 +48,15 @@ Gone = Mapping[tuple[str, str], datetime | None]
 def left(store: Store) -> dict[tuple[str, str], datetime | None]:
     """What has left the file, as it was taken in."""
     return {(kind, name): since for kind, name, since in store.orphans()}
+
+
+def gone_with_what_stays(store: Store, now: datetime) -> list[Orphan]:
+    """What left the file as a whole, certificates first; reads no more than what left."""
+    found = []
+    for (kind, name), since in sorted(left(store).items()):
+        some = store.placed(certificate=name) if kind == "certificate" else store.placed(target=name)
+        found.append(_left(store, kind, name, since, some, now))
+    return found
 
 
 def orphans(store: Store, config: Config, now: datetime, gone: Gone, *, planned: bool = False) -> list[Orphan]:
