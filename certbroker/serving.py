@@ -70,6 +70,9 @@ _SIGNS: Final = {
     Stand.DELIVERED: "ok",
     Stand.SERVED: "ok",
 }
+OTHER: Final = "other"
+"""Stands for the label of a version where what is served is not ours."""
+
 FIRST_FINE: Final = _RANKS[Stand.DELIVERED]
 """Ranks from here on need nobody."""
 
@@ -204,7 +207,7 @@ class Cell:
     wanted: str
     """The version that is to be there: `v2`; empty before there is one."""
     served: str
-    """The version that is there as far as we know; empty if nothing is, or something that is not ours."""
+    """The version that is there as far as we know, `other` for what is not ours; empty if nothing is."""
     words: str
     """Why it is so."""
     since: datetime | None
@@ -433,6 +436,8 @@ def _served(mine: Sequence[Put], looks: Sequence[Look]) -> str:
     """The label of what is served, as the edges show it, else as it was last proven."""
     labels = {put.version.fingerprint: put.version.label for put in mine}
     if looks:
-        return "/".join(sorted({labels.get(look.fingerprint or "", "") for look in looks if look.verdict == "valid"}))
+        return "/".join(
+            sorted({labels.get(look.fingerprint or "", OTHER) for look in looks if look.verdict == "valid"})
+        )
     settled = [put for put in mine if put.phase.settled]
     return max(settled, key=lambda put: (put.since, put.version.id)).version.label if settled else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from certbroker.serving import Cell
+from certbroker.serving import OTHER, Cell
 
 
 def day(moment: datetime) -> str:
@@ -24,8 +24,9 @@ def served_now(cells: Sequence[Cell], now: datetime) -> str:
     Standby targets are spoken of only where there are no others.
     """
     facing = [cell for cell in cells if not cell.standby] or list(cells)
-    labels = "/".join(sorted({part for cell in facing for part in cell.served.split("/") if part}))
-    what = labels or "a certificate that is not ours"
+    labels = {part for cell in facing for part in cell.served.split("/") if part}
+    ours = "/".join(sorted(labels - {OTHER}))
+    what = f"{ours} or one that is not ours" if ours and OTHER in labels else ours or "a certificate that is not ours"
     edges, proven = sum(cell.edges for cell in facing), sum(cell.proven for cell in facing)
     until = min((cell.until for cell in facing if cell.until), default=None)
     if until is None and not proven:

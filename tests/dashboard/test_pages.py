@@ -80,7 +80,7 @@ def test_the_first_page_says_the_truth_in_one_line(site: Site) -> None:
     page = site.get("/").text
     truth = re.search(r'<h1 class="truth">(.*?)</h1>', page)
     assert truth is not None
-    assert truth[1].startswith("The certificate is served by all")
+    assert truth[1].startswith("The certificate is served by 3 targets and delivered to 1")
     assert "Next renewal: main" in truth[1]
     assert "served, verified" in page
     assert "nobody can look" in page  # the folder

@@ -76,7 +76,7 @@ SERVED = put(OLD, Phase.COMMITTED, since=START - timedelta(days=80))
             [look(replace(NEW, fingerprint="ff" * 32))],
             Stand.DRIFTED,
             "example.com at 192.0.2.1: serves something else",
-            "",
+            "other",
             NEW.life.ends,
         ),
         (
