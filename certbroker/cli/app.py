@@ -8,6 +8,7 @@ from certbroker import __version__
 from certbroker.cli import (
     accounts,
     adopting,
+    alerts,
     dashboard,
     forget,
     handing,
@@ -65,6 +66,7 @@ for module in (
     adopting,
     forget,
     keeping,
+    alerts,
     dashboard,
     worlds,
 ):

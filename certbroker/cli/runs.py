@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -70,6 +71,15 @@ def tell(ctx: click.Context, report: Report, *, as_json: bool) -> int:
     return report.exit_code
 
 
+def _announced(desk: Desk) -> AbstractContextManager[list[int]]:
+    """What is needed to tell people is imported only where the file names somebody."""
+    if not desk.config.alerts.anybody:
+        return nullcontext([])
+    from certbroker.alerts import Herald, announced
+
+    return announced(desk.world, Herald(desk.world, desk.config, desk.store, desk.resolve))
+
+
 _reason = click.option("-m", "--reason", metavar="WHY", help="Why, for the history.")
 _yes = click.option("--yes", is_flag=True, help="Replace certificates that are not ours; asked for once.")
 _wait = click.option(
@@ -93,9 +103,11 @@ def renew(
     """
     from certbroker import broker
 
-    return tell(
-        ctx, broker.renew(desk_of(ctx), names, yes=yes, refresh_windows=refresh_ari, reason=reason), as_json=as_json
-    )
+    desk = desk_of(ctx)
+    with _announced(desk) as codes:
+        report = broker.renew(desk, names, yes=yes, refresh_windows=refresh_ari, reason=reason)
+        codes.append(report.exit_code)
+    return tell(ctx, report, as_json=as_json)
 
 
 @click.command(cls=Command)

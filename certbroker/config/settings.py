@@ -166,6 +166,11 @@ class AlertSettings:
     lines: Mapping[str, int] = field(default_factory=dict)
     """Where each of its options stands."""
 
+    @property
+    def anybody(self) -> bool:
+        """Whether somebody or something is told of runs at all."""
+        return bool(self.page or self.tell or self.heartbeat)
+
 
 @dataclass(frozen=True, slots=True)
 class DashboardSettings:

@@ -12,6 +12,7 @@ from typing import Self
 from certbroker.secret import Sealed
 from certbroker.store.accounts import Accounts
 from certbroker.store.agreed import Agreed
+from certbroker.store.alerts import Alerts
 from certbroker.store.birth import prepare
 from certbroker.store.ca_limits import CaLimits
 from certbroker.store.declared import Declared, said_digest
@@ -30,6 +31,7 @@ from certbroker.store.published import Published
 from certbroker.store.retention import Retention
 from certbroker.store.rows import (
     Account,
+    AlertRow,
     ClaimRow,
     DeploymentRow,
     DriftChange,
@@ -43,6 +45,7 @@ from certbroker.store.rows import (
     InForce,
     LabelRow,
     LeaseRow,
+    MuteRow,
     NewOrderRow,
     NewVersion,
     OrderRow,
@@ -63,6 +66,7 @@ from certbroker.world import Clock
 
 __all__ = [
     "Account",
+    "AlertRow",
     "ClaimRow",
     "DeploymentRow",
     "DriftChange",
@@ -77,6 +81,7 @@ __all__ = [
     "LabelRow",
     "Lease",
     "LeaseRow",
+    "MuteRow",
     "NewOrderRow",
     "NewVersion",
     "OrderRow",
@@ -106,6 +111,7 @@ class Store(
     Passed,
     Pins,
     Agreed,
+    Alerts,
     Handovers,
     Published,
     Deployments,

@@ -276,6 +276,32 @@ class Placed:
     version_id: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertRow:
+    """A condition that was told on a way. `since`: when it began; `first` and `told`: when it was told first and last."""
+
+    key: str
+    way: str
+    kind: str
+    severity: Literal["page", "tell"]
+    subject: str
+    what: str
+    since: datetime
+    first: datetime
+    told: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class MuteRow:
+    """Nobody is told of `what` (a certificate, a target, a condition's key) until then."""
+
+    what: str
+    until: datetime
+    why: str
+    actor: str
+    at: datetime
+
+
 @dataclass(frozen=True, slots=True)
 class PinRow:
     """That target keeps to this version until `until`, because a person said so."""

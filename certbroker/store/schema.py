@@ -319,6 +319,32 @@ pin = Table(
 )
 """What a person rolled back: that target keeps to this version, whatever is wanted."""
 
+alert = Table(
+    "alert",
+    metadata,
+    Column("key", String(255), primary_key=True),
+    Column("way", String(40), primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("severity", String(8), nullable=False),
+    Column("subject", Words, nullable=False),
+    Column("what", Words, nullable=False),
+    Column("since", Moment, nullable=False),
+    Column("first", Moment, nullable=False),
+    Column("told", Moment, nullable=False),
+)
+"""What was told, on which way, and when last: the row goes when it was told that it is over."""
+
+mute = Table(
+    "mute",
+    metadata,
+    Column("what", String(255), primary_key=True),
+    Column("until", Moment, nullable=False),
+    Column("why", Words, nullable=False),
+    Column("actor", String(255), nullable=False),
+    Column("at", Moment, nullable=False),
+)
+"""What a person does not want to hear of for a while."""
+
 agreed = Table(
     "agreed",
     metadata,

@@ -5,9 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TextIO
+from typing import Final, TextIO
 
 from certbroker.events import Event
+
+SILENT: Final = ("apprise", "urllib3")
+"""Libraries that would tell addresses which are secrets."""
 
 
 class Story:
@@ -27,14 +30,16 @@ def debug_logging(stream: TextIO) -> Iterator[None]:
     """Everything the libraries have to say (`-vv`), until the block ends.
 
     `certbroker.issuer.network` tells every message to and from a CA, `sqlalchemy.engine` every statement without its values.
+    urllib3 and apprise stay silent: their lines name whole addresses, and that of a web hook is a secret as a whole.
     Bodies that hold a key or a token are never logged by any of them; tests/scenarios/test_canary.py keeps watch.
     """
     handler = logging.StreamHandler(stream)
     handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s %(message)s"))
-    loggers = (logging.getLogger(), logging.getLogger("sqlalchemy.engine"))
+    levels = {"": logging.DEBUG, "sqlalchemy.engine": logging.INFO, **dict.fromkeys(SILENT, logging.WARNING)}
+    loggers = [logging.getLogger(name) for name in levels]
     before = [logger.level for logger in loggers]
     loggers[0].addHandler(handler)
-    for logger, level in zip(loggers, (logging.DEBUG, logging.INFO), strict=True):
+    for logger, level in zip(loggers, levels.values(), strict=True):
         logger.setLevel(level)
     try:
         yield

@@ -87,6 +87,8 @@ ANSWERS = [
     "takeover main",
     "handback main --target fly-blue",
     "dashboard --export pages",
+    "alerts show",
+    "mute main --for 1d -m known",
     "account show",
     "account make sandbox",
     "account rollover sandbox",
@@ -100,7 +102,7 @@ ANSWERS = [
     "vault rotate",
     f"forget --host {socket.gethostname()}",
 ]
-ELSEWHERE = ["init", "account import", "restore", "demo", "sandbox"]
+ELSEWHERE = ["alerts test", "init", "account import", "restore", "demo", "sandbox"]
 
 
 @pytest.mark.parametrize("command", ANSWERS)

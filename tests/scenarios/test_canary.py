@@ -18,6 +18,7 @@ from certbroker.cli.app import app
 from certbroker.model import KeyType
 from certbroker.testkit.simulator import Fault, Request, Response, Simulator
 from certbroker.vault import Vault
+from tests.alerts.ears import mail, web
 from tests.scenarios.canary import Traces, Watch, traces_of_key, traces_of_number, traces_of_token, watching
 from tests.scenarios.layouts import LAYOUTS, SEALING
 from tests.scenarios.town import Town, town
@@ -58,7 +59,12 @@ EXEMPT = ("served", "exported", "vault.key", "roots.pem", "hook.py", "reload.py"
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[Town]:
     """A town with an exec solver, a Lexicon solver and a reload command, which all have much to tell."""
-    with town(tmp_path / "town", zones=("example.com", "example.net"), init=False) as made:
+    heard = tmp_path / "town" / "heard.log"
+    with (
+        web(heard) as ear,
+        mail(heard) as office,
+        town(tmp_path / "town", zones=("example.com", "example.net"), init=False) as made,
+    ):
         (made.folder / "hook.py").write_text(HOOK)
         (made.folder / "reload.py").write_text(RELOAD)
         made.environ |= {
@@ -66,6 +72,11 @@ def place(tmp_path: Path) -> Iterator[Town]:
             "HOOK_LOG": str(made.folder / "hook.log"),
             "HOOK_KEY": "hook_Qm9yaXMgYW5kIEFubmEgd2VudCB1cCB0aGUgaGlsbA",
             "LEXICON_KEY": "lex_dGhlIHF1aWNrIGJyb3duIGZveCBqdW1wcyBvdmVy",
+            "PAGER_URL": f"{ear.url}/canary_cGFnZXIgb2YgYSBjYW5hcnkgaW4gYSBtaW5l",
+            "SLACK_URL": f"{ear.url}/canary_c2xhY2sgb2YgYSBjYW5hcnkgaW4gYSBtaW5l",
+            "SMTP_URL": office.url,
+            "HEARTBEAT_URL": f"{ear.url}/canary_aGVhcnQgb2YgYSBjYW5hcnkgaW4gYSBtaW5l",
+            "DASHBOARD_TOKEN": "dash_VGhlIHBhZ2VzIG9mIGEgY2FuYXJ5IGluIGEgbWluZQ",
             "EAB_HMAC": "eab_QSBjYW5hcnkgaW4gYSBjb2FsIG1pbmUgc2luZ3MgcXVpZXRseQ",
         }
         made.ca.books.eab_keys["kid-1"] = made.environ["EAB_HMAC"]
@@ -98,6 +109,17 @@ directory = "{place.house.urls["ca"]}/dir"
 roots = "roots.pem"
 agree_to_terms = true
 eab = {{ kid = "kid-1", hmac = {{ env = "EAB_HMAC" }} }}
+
+[alerts]
+page = {{ webhook = {{ env = "PAGER_URL" }} }}
+tell = [
+  {{ slack = {{ env = "SLACK_URL" }} }},
+  {{ smtp = {{ env = "SMTP_URL" }}, from = "broker@example.com", to = "ops@example.com" }},
+]
+heartbeat = {{ env = "HEARTBEAT_URL" }}
+
+[dashboard]
+token = {{ env = "DASHBOARD_TOKEN" }}
 
 [certificate.hooked]
 names = ["www.example.net"]
@@ -288,6 +310,9 @@ def test_every_command_gives_nothing_away(place: Town) -> None:
         talk.run("explain", "main", "--json")
         talk.run("explain", "dnsimple")
         talk.run("dashboard", "--export", "pages", ends=0)
+        talk.run("alerts", "show", ends=0)
+        talk.run("alerts", "test", ends=0)
+        talk.run("mute", "main", "--for", "1d", "-m", "known", ends=0)
         talk.run("rollback", "hooked", "--json")
         talk.run("forget", "--host", "broker-1", "--json", ends=0)
         talk.run("forget", "main", "--remove", ends=2)
@@ -323,6 +348,7 @@ def test_every_command_gives_nothing_away(place: Town) -> None:
         talk.run("demo")
         talk.run("sandbox", "--seconds", "0.2", "--folder", "exported/sandbox", ends=0)
         assert talk.spoken == commands()
+        assert "This is a test of certbroker's alerts" in (place.folder / "heard.log").read_text()
         tokens = [*tokens_of(place), *numbers, ("the old vault key", before.split()[2])]
         env = (place.folder / "exported" / "sandbox" / "sandbox.env").read_text()
         tokens += [("a token of the sandbox", line.split("'")[1]) for line in env.splitlines()]

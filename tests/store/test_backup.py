@@ -14,7 +14,18 @@ from certbroker.events import OrderStarted
 from certbroker.failover import Cause, PassedOver
 from certbroker.limits import Told
 from certbroker.model import KeyType, Live, Owner, Phase, Record, Restorable, Window
-from certbroker.store import DeploymentRow, DueRow, HandoverRow, LabelRow, PinRow, SeenRow, Store, schema
+from certbroker.store import (
+    AlertRow,
+    DeploymentRow,
+    DueRow,
+    HandoverRow,
+    LabelRow,
+    MuteRow,
+    PinRow,
+    SeenRow,
+    Store,
+    schema,
+)
 from certbroker.store.backup import dump, load
 from tests.clock import START, TestClock
 from tests.store.fixtures import BOX, add, draft
@@ -46,6 +57,20 @@ def fill(store: Store) -> None:
     )
     store.record_present(row.id, "7")
     store.put_account("letsencrypt", "https://ca.example/dir", "https://ca.example/acct/1", key_type=KeyType.P256)
+    store.put_alert(
+        AlertRow(
+            key="push/fly",
+            way="tell.0.webhook",
+            kind="push",
+            severity="tell",
+            subject="main → fly",
+            what="400",
+            since=START,
+            first=START,
+            told=START,
+        )
+    )
+    store.put_mute(MuteRow("fly", START + timedelta(days=2), "known", "anna", START))
     store.put_pins([PinRow("main", "fly", version.id, START, START + timedelta(days=9), "old clients")])
     store.agree("main", "fly", {"example.com": Live(Owner.FOREIGN, Restorable.KEPT, "x")})
     step = HandoverRow(

@@ -331,6 +331,28 @@ def upgrade() -> None:
     op.create_index("variant_held", "variant", ["held_until"], unique=False)
     op.create_index("variant_wanted", "variant", ["wanted"], unique=False)
     op.create_table(
+        "alert",
+        sa.Column("key", sa.String(length=255), nullable=False),
+        sa.Column("way", sa.String(length=40), nullable=False),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("severity", sa.String(length=8), nullable=False),
+        sa.Column("subject", sa.Text(), nullable=False),
+        sa.Column("what", sa.Text(), nullable=False),
+        sa.Column("since", sa.DateTime(), nullable=False),
+        sa.Column("first", sa.DateTime(), nullable=False),
+        sa.Column("told", sa.DateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("key", "way"),
+    )
+    op.create_table(
+        "mute",
+        sa.Column("what", sa.String(length=255), nullable=False),
+        sa.Column("until", sa.DateTime(), nullable=False),
+        sa.Column("why", sa.Text(), nullable=False),
+        sa.Column("actor", sa.String(length=255), nullable=False),
+        sa.Column("at", sa.DateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("what"),
+    )
+    op.create_table(
         "pin",
         sa.Column("certificate", sa.String(length=255), nullable=False),
         sa.Column("target", sa.String(length=64), nullable=False),

@@ -1,0 +1,41 @@
+"""Around each run: the heartbeat hears of its start and of its end, and people are told what needs them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from certbroker.alerts.telling import Herald
+from certbroker.errors import StoreError
+from certbroker.world import World
+
+log = logging.getLogger("certbroker")
+FAILED = (1, 2)
+"""Exit codes of which the heartbeat hears as failures; what waits for a person is told, and is none."""
+
+
+@contextmanager
+def announced(world: World, herald: Herald) -> Iterator[list[int]]:
+    """The caller appends the run's exit code; a run that raises instead has failed. No trouble here is one of the run."""
+    codes: list[int] = []
+    herald.beat("/start")
+    try:
+        yield codes
+    finally:
+        _tell(world, herald)
+        error = herald.beat("/fail" if not codes or codes[-1] in FAILED else "")
+        if error:
+            world.stderr.write(f"note: the heartbeat was not heard: {error}\n")
+
+
+def _tell(world: World, herald: Herald) -> None:
+    try:
+        for each in herald.tell():
+            if each.error:
+                world.stderr.write(f"note: nobody was told on the way {each.way}: {each.error}\n")
+    except StoreError as error:
+        world.stderr.write(f"note: nobody was told of anything: {error.what}\n")
+    except Exception:
+        log.exception("people could not be told")
+        world.stderr.write("note: nobody was told of anything, by a mistake of ours; -vv shows it\n")
