@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socketserver
 import threading
+from base64 import b64decode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -61,6 +62,7 @@ def web(log: Path | None = None) -> Iterator[Ear]:
 class PostOffice:
     url: str = ""
     mails: list[EmailMessage] = field(default_factory=list)
+    logins: list[str] = field(default_factory=list)
     refuses: bool = False
 
 
@@ -74,7 +76,13 @@ def mail(log: Path | None = None) -> Iterator[PostOffice]:
             self._say("220 here")
             while line := self.rfile.readline().decode().strip():
                 verb = line[:4].upper()
-                if verb == "DATA":
+                if verb == "EHLO":
+                    self.wfile.write(b"250-here\r\n")
+                    self._say("250 AUTH PLAIN")
+                elif verb == "AUTH":
+                    office.logins.append(b64decode(line.split()[2]).decode())
+                    self._say("235 come in")
+                elif verb == "DATA":
                     self._say("354 go on")
                     office.mails.append(self._mail())
                     self._say("250 taken")

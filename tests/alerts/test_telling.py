@@ -52,7 +52,7 @@ def listened(tmp_path: Path) -> Iterator[Listened]:
         place.environ |= {
             "PAGER_URL": f"{pager.url}/secret-pager",
             "SLACK_URL": f"{chat.url}/secret-chat",
-            "SMTP_URL": office.url,
+            "SMTP_URL": office.url.replace("//", "//broker:secret%2Dmail@"),
             "HEARTBEAT_URL": f"{heart.url}/secret-heart",
         }
         place.run("renew")
@@ -86,6 +86,7 @@ def test_a_revoked_token_is_told_within_a_day_once_daily_and_when_it_is_over(lis
     assert listened.pager.heard == [], "nobody is woken 60 days before the end"
     assert len(listened.office.mails) == 3
     mail_ = listened.office.mails[0]
+    assert listened.office.logins[0] == "\0broker\0secret-mail"
     assert mail_["To"] == "ops@example.com"
     assert "solver dnsimple" in mail_["Subject"]
     assert listened.heart.visits[-1] == "/secret-heart"

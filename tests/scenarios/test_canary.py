@@ -74,7 +74,7 @@ def place(tmp_path: Path) -> Iterator[Town]:
             "LEXICON_KEY": "lex_dGhlIHF1aWNrIGJyb3duIGZveCBqdW1wcyBvdmVy",
             "PAGER_URL": f"{ear.url}/canary_cGFnZXIgb2YgYSBjYW5hcnkgaW4gYSBtaW5l",
             "SLACK_URL": f"{ear.url}/canary_c2xhY2sgb2YgYSBjYW5hcnkgaW4gYSBtaW5l",
-            "SMTP_URL": office.url,
+            "SMTP_URL": office.url.replace("//", f"//broker:{MAIL_PASSWORD}@"),
             "HEARTBEAT_URL": f"{ear.url}/canary_aGVhcnQgb2YgYSBjYW5hcnkgaW4gYSBtaW5l",
             "DASHBOARD_TOKEN": "dash_VGhlIHBhZ2VzIG9mIGEgY2FuYXJ5IGluIGEgbWluZQ",
             "EAB_HMAC": "eab_QSBjYW5hcnkgaW4gYSBjb2FsIG1pbmUgc2luZ3MgcXVpZXRseQ",
@@ -216,9 +216,13 @@ def account_numbers(place: Town) -> list[tuple[str, str]]:
     return [("an account key of before", key["d"]) for key in keys]
 
 
+MAIL_PASSWORD = "mail_bGV0dGVycyBvZiBhIGNhbmFyeSBpbiBhIG1pbmU"
+
+
 def tokens_of(place: Town) -> list[tuple[str, str]]:
-    documented = ("HOOK_SERVER", "HOOK_LOG", "HOOK_FAILS")
-    return [(f"the token ${name}", value) for name, value in place.environ.items() if name not in documented]
+    documented = ("HOOK_SERVER", "HOOK_LOG", "HOOK_FAILS", "SMTP_URL")
+    mail = [("the password for mail", MAIL_PASSWORD)]
+    return mail + [(f"the token ${name}", value) for name, value in place.environ.items() if name not in documented]
 
 
 def judge(place: Town, watch: Watch, tokens: list[tuple[str, str]]) -> None:
