@@ -168,7 +168,7 @@ def _pushes(facts: Facts, selection: Selection, target: TargetFacts, orders: Map
         hint = f"the version to come is pushed: certbroker renew {c.name}"
         steps.append(Hold(c.name, target.name, why, until=facts.now, person=True, failed=True, hint=hint))
     elif push:
-        steps.append(_push(facts, selection, target, tuple(push), key_type, version))
+        steps += _push(facts, selection, target, tuple(push), key_type, version)
     return steps
 
 
@@ -194,7 +194,8 @@ def _push(
     names: tuple[str, ...],
     key_type: KeyType,
     version: Version | None,
-) -> Step:
+) -> list[Step]:
+    """What is not ours waits for the owner's yes, name by name: the renewal of the others is not held back by it."""
     c = facts.certificate
     live = target.live or {}
     there = {name for name in names if version is not None and name in live and live[name].agrees(version)}
@@ -203,16 +204,13 @@ def _push(
     if foreign and not selection.yes:
         why = f"{target.name} serves a certificate that is not ours for {', '.join(foreign)}{_how_long(live, foreign)}"
         again = f"certbroker push {c.name} --target {target.name}" if selection.heal else f"certbroker renew {c.name}"
-        return Hold(
-            c.name,
-            target.name,
-            why,
-            person=True,
-            hint=f"to replace it, once: {again} --yes",
-        )
+        hint = f"to replace it, once: {again} --yes"
+        hold = Hold(c.name, target.name, why, person=True, hint=hint, names=foreign)
+        others = tuple(name for name in names if name not in foreign)
+        return [hold, *(_push(facts, selection, target, others, key_type, version) if others else [])]
     why = _why_push(target, names, version, live)
     over = target.name in selection.take_over
-    return Push(Assignment(c.name, target.name, names), key_type, version, why, foreign, over)
+    return [Push(Assignment(c.name, target.name, names), key_type, version, why, foreign, over)]
 
 
 def _how_long(live: Mapping[str, Live], foreign: Collection[str]) -> str:

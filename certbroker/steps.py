@@ -82,6 +82,8 @@ class Hold:
     """A person rolled it back, and a person lifts that."""
     key_type: KeyType | None = None
     """Which order is held, if it is one."""
+    names: tuple[str, ...] = ()
+    """Only these of the target's names; empty: all of them."""
     awaited: str | None = None
     """The issuer whose limits it waits for, if it is that: nothing failed, and nobody has to act."""
 

@@ -118,6 +118,15 @@ def test_a_certificate_that_is_not_ours_is_replaced_only_with_a_yes() -> None:
     assert pushed.foreign == NAMES
 
 
+def test_a_name_that_is_not_ours_does_not_hold_back_its_neighbours() -> None:
+    live = {NAMES[0]: Live(Owner.FOREIGN, Restorable.KEPT), NAMES[1]: Live(Owner.OURS, Restorable.KEPT)}
+    held, pushed = plan(facts(target(live=live), have=version()), Selection()).steps
+    assert isinstance(held, Hold)
+    assert isinstance(pushed, Push)
+    assert (held.names, pushed.assignment.names, pushed.foreign) == (NAMES[:1], NAMES[1:], ())
+    assert len(plan(facts(target(live=live)), Selection()).orders) == 1, "somebody gets it"
+
+
 def test_nothing_is_ordered_while_every_target_waits_for_a_yes() -> None:
     live = {name: Live(Owner.FOREIGN, Restorable.KEPT) for name in NAMES}
     assert plan(facts(target(live=live)), Selection()).orders == ()

@@ -182,7 +182,7 @@ class Reconciler:
             accepted = facts.targets[hold.target].key_types
             key_type = next((key for key in first.certificate.keys if key in accepted), first.certificate.keys[0])
             version = facts.variants[key_type].wanted
-            names = first.certificate.names_on(hold.target)
+            names = hold.names or first.certificate.names_on(hold.target)
             if version is not None:
                 saga.hold(
                     Assignment(first.certificate.name, hold.target, names),

@@ -79,6 +79,9 @@ def test_a_renewal_does_not_overwrite_what_somebody_clicked(place: Town) -> None
     assert "--yes" in ran.err
     served = place.platform("fastly").serving_at(FASTLY_EDGE)
     assert served["example.com"][0] == by_hand
+    with place.store() as store:
+        newest = store.versions("main")[0].chain_pem
+    assert served["*.example.com"][0] == newest, "its neighbour's renewal was held back"
     place.run("renew", "--yes")
     assert place.platform("fastly").serving_at(FASTLY_EDGE)["example.com"][0] != by_hand
     place.run("drift")
