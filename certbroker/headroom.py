@@ -165,6 +165,11 @@ class _Books:
         return found
 
 
+def orders_left(ledger: Ledger, now: datetime) -> int | None:
+    """How many more orders of the account the CA takes at `now`; None for a CA whose limits we do not know."""
+    return None if ledger.published is None else _Books(ledger, ledger.published).orders.free(now)
+
+
 def cost(orders: Collection[Order], ledger: Ledger, now: datetime) -> str | None:
     """What is taken once `orders` are placed, in words; None for a CA whose limits we do not know.
 

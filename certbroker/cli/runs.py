@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from certbroker.cli.command import Command, as_json
+from certbroker.errors import CertbrokerError
 from certbroker.world import World
 
 if TYPE_CHECKING:
@@ -104,10 +106,25 @@ def renew(
     from certbroker import broker
 
     desk = desk_of(ctx)
-    with _announced(desk) as codes:
-        report = broker.renew(desk, names, yes=yes, refresh_windows=refresh_ari, reason=reason)
-        codes.append(report.exit_code)
-    return tell(ctx, report, as_json=as_json)
+    try:
+        with _announced(desk) as codes:
+            report = broker.renew(desk, names, yes=yes, refresh_windows=refresh_ari, reason=reason)
+            codes.append(report.exit_code)
+    except CertbrokerError:
+        for note in _measure(desk):
+            ctx.find_root().obj.stderr.write(f"note: {note}\n")
+        raise
+    return tell(ctx, replace(report, notes=(*report.notes, *_measure(desk))), as_json=as_json)
+
+
+def _measure(desk: Desk) -> tuple[str, ...]:
+    """Metrics into the file's textfile, if it names one, however the run ended; what went wrong, as a note."""
+    if desk.config.textfile is None:
+        return ()
+    from certbroker.metrics import keep
+
+    wrong = keep(desk.config.textfile, desk.store, desk.config, desk.world.clock.now())
+    return (wrong,) if wrong else ()
 
 
 @click.command(cls=Command)

@@ -52,6 +52,7 @@ _SINGLE: Final[Mapping[str, type[tables.Table]]] = {
     "alerts": tables.AlertsTable,
     "caa": tables.CaaTable,
     "dashboard": tables.DashboardTable,
+    "metrics": tables.MetricsTable,
 }
 _NAMED: Final = ("issuer", "solver", "target", "certificate")
 _MOST_BYTES: Final = 64 * 1024 * 1024
@@ -169,6 +170,7 @@ class _Reader:
         alerts, _ = self._single("alerts", tables.AlertsTable)
         caa, _ = self._single("caa", tables.CaaTable)
         dashboard, _ = self._single("dashboard", tables.DashboardTable)
+        metrics, _ = self._single("metrics", tables.MetricsTable)
         issuers = self._issuers()
         solvers = self._solvers(kinds)
         targets = self._targets(kinds)
@@ -221,6 +223,7 @@ class _Reader:
                 hosts=tuple(host.lower() for host in dashboard.hosts),
                 line=self.lines.at(("dashboard", "token")),
             ),
+            textfile=None if metrics.textfile is None else Path(self.place(metrics.textfile)),
         )
 
     def _alerts(self, table: tables.AlertsTable) -> AlertSettings:

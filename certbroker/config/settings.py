@@ -216,6 +216,8 @@ class Config:
     store_line: int | None = None
     alerts: AlertSettings = field(default_factory=AlertSettings)
     dashboard: DashboardSettings = field(default_factory=DashboardSettings)
+    textfile: Path | None = None
+    """Where each `renew` leaves metrics for node_exporter, absolute; None: nowhere."""
 
     @property
     def folder(self) -> Path:

@@ -443,6 +443,22 @@ class DashboardTable(Table):
     )
 
 
+def _textfile(value: object) -> str:
+    """A file that node_exporter reads: it takes only those whose name ends so."""
+    text = _text(value)
+    if not text.endswith(".prom"):
+        raise Refusal("must end with .prom: node_exporter reads nothing else")
+    return text
+
+
+class MetricsTable(Table):
+    """[metrics]: numbers for Prometheus, besides /metrics of the dashboard."""
+
+    textfile: Annotated[str, PlainValidator(_textfile), WithJsonSchema(_TEXT)] | None = Field(
+        default=None, description="a file in the folder of node_exporter's textfile collector, written by each renew"
+    )
+
+
 class ScheduleTable(Table):
     """[schedule]: when the next run comes, and how many versions stay in the store."""
 

@@ -20,6 +20,7 @@ from certbroker.dashboard.paint import Painter
 from certbroker.dashboard.source import Source
 from certbroker.errors import StoreError
 from certbroker.jsonable import jsonable
+from certbroker.metrics import CONTENT_TYPE, exposition
 
 Read = Callable[[Source, Request], Any]
 
@@ -55,6 +56,7 @@ def make_app(source: Source, doorkeeper: Doorkeeper) -> ASGIApp:
     for kind, (path, read) in PAGES.items():
         routes.append(Route(path, _html(kind, read, source, painter, links)))
         routes.append(Route("/api" + ("/overview" if path == "/" else path), _json(read, source)))
+    routes.append(Route("/metrics", _metrics(source)))
     routes.append(Route("/healthz", _health(source)))
     routes.append(Route("/live", _live(source)))
     routes.append(Mount("/static", StaticFiles(packages=[("certbroker.dashboard", "static")])))
@@ -78,6 +80,14 @@ def _json(read: Read, source: Source) -> Callable[[Request], Response]:
         if page is None:
             raise HTTPException(404, "the file has nothing of that name")
         return JSONResponse(jsonable(page))
+
+    return show
+
+
+def _metrics(source: Source) -> Callable[[Request], Response]:
+    def show(_request: Request) -> Response:
+        text = exposition(source.store, source.config, source.now())
+        return Response(text, media_type=CONTENT_TYPE)
 
     return show
 

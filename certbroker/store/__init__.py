@@ -24,6 +24,7 @@ from certbroker.store.handovers import Handovers
 from certbroker.store.labels import Labels
 from certbroker.store.leases import Lease, Leases
 from certbroker.store.looks import Looks
+from certbroker.store.measured import At, LooksAt, Measured, Moments, Ordered
 from certbroker.store.orders import Orders
 from certbroker.store.passed import Passed
 from certbroker.store.pins import Pins
@@ -67,6 +68,7 @@ from certbroker.world import Clock
 __all__ = [
     "Account",
     "AlertRow",
+    "At",
     "ClaimRow",
     "DeploymentRow",
     "DriftChange",
@@ -81,11 +83,14 @@ __all__ = [
     "LabelRow",
     "Lease",
     "LeaseRow",
+    "LooksAt",
+    "Moments",
     "MuteRow",
     "NewOrderRow",
     "NewVersion",
     "OrderRow",
     "OrderState",
+    "Ordered",
     "PinRow",
     "Placed",
     "PublishedRow",
@@ -121,6 +126,7 @@ class Store(
     Findings,
     Labels,
     Leases,
+    Measured,
     Retention,
 ):
     """Open one with `Store.open`. All methods may be called from any thread; all raise StoreError when it refuses."""
