@@ -28,7 +28,7 @@ class _Watch(SystemClock):
         return self._place.clock.now()
 
 
-PAUSE = 0.05
+PAUSE = 0.06
 """Seconds between two rounds."""
 
 
