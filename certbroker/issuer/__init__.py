@@ -40,6 +40,9 @@ __all__ = ["CaPace", "CaaProblem", "Issuer", "OrderRequest", "Refusal"]
 
 EVERY: Final = timedelta(hours=1)
 
+MOST_LINES: Final = 16
+"""Connections to one CA that are kept: as many as questions are under way (`windows.AT_ONCE`)."""
+
 
 class Issuer:
     """One `[issuer.NAME]`, for one run. Thread-safe; one `obtain` at a time.
@@ -283,7 +286,7 @@ class Issuer:
         return CaNetwork(
             self.settings.name,
             clock=self._world.clock,
-            transport=self._transport or Transport(self._world.network, self._network.connect_to),
+            transport=self._transport or Transport(self._world.network, self._network.connect_to, pool=MOST_LINES),
             verify=self._bundle(),
             plain=self.settings.directory.startswith("http:"),
             deadline=self._deadline,

@@ -6,6 +6,7 @@ what that of ten costs. `serving.stand` decides, this file hands it the rows and
 
 from __future__ import annotations
 
+import threading
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -37,6 +38,7 @@ from certbroker.serving import (
 from certbroker.store import schema
 from certbroker.store.engine import inserting, upsert
 from certbroker.store.history import History
+from certbroker.world import Clock
 
 _standing: Final = schema.standing
 _cell: Final = schema.standing_cell
@@ -63,6 +65,28 @@ class TallyRow:
 class Standings(History):
     """Whatever changes a row that bears on a certificate's standing does so inside `restanding`."""
 
+    def __init__(self, url: str, clock: Clock) -> None:
+        super().__init__(url, clock)
+        self._later = threading.local()
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """What is touched in the block stands anew once, at its end, however often it is touched."""
+        if self._under_way() is not None:
+            with super().together():
+                yield
+            return
+        with super().together():
+            self._later.names = set()
+            try:
+                yield
+                names: set[str] = self._later.names
+            finally:
+                self._later.names = None
+            if names:
+                with self.transaction() as connection:
+                    self._stand_anew(connection, names)
+
     @contextmanager
     def restanding(
         self, events: Sequence[Event] = (), names: Collection[str] = ()
@@ -75,7 +99,10 @@ class Standings(History):
         with self.writing(events) as connection:
             self.first(connection, select(schema.meta.c.key).where(schema.meta.c.key == "id").with_for_update())
             yield connection, touched
-            if touched:
+            later: set[str] | None = getattr(self._later, "names", None)
+            if later is not None:
+                later |= touched
+            elif touched:
                 self._stand_anew(connection, touched)
 
     def standing(self, certificate: str) -> Standing | None:

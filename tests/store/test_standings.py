@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -177,8 +178,12 @@ _number = st.integers(min_value=0, max_value=5)
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.lists(st.tuples(st.sampled_from(kinds()), _number, _number, _number), min_size=8, max_size=20))
-def test_what_is_kept_is_what_the_rows_say(steps: list[tuple[Any, int, int, int]]) -> None:
+@given(
+    st.lists(st.tuples(st.sampled_from(kinds()), _number, _number, _number), min_size=8, max_size=20),
+    st.integers(min_value=1, max_value=4),
+)
+def test_what_is_kept_is_what_the_rows_say(steps: list[tuple[Any, int, int, int]], together: int) -> None:
+    """`together`: so many writes a transaction."""
     clock = TestClock()
     with tempfile.TemporaryDirectory() as folder, Store.open(f"sqlite:///{folder}/s.db", clock) as store:
         writer = Writer(store, clock)
@@ -186,11 +191,14 @@ def test_what_is_kept_is_what_the_rows_say(steps: list[tuple[Any, int, int, int]
         writer.issue(0, 0, 1)
         writer.issue(1, 0, 1)
         kept: dict[str, Standing | None] = {}
-        for kind, a, b, c in steps:
-            kind(writer, a, b, c)
-            clock.sleep(1)
+        for start in range(0, len(steps), together):
+            some = steps[start : start + together]
+            with nullcontext() if together == 1 else store.together():
+                for kind, a, b, c in some:
+                    kind(writer, a, b, c)
+                    clock.sleep(1)
             kept = {name: store.standing(name) for name in CERTIFICATES}
-            assert kept == {name: store.worked_out(name) for name in CERTIFICATES}, kind.__name__
+            assert kept == {name: store.worked_out(name) for name in CERTIFICATES}, [kind.__name__ for kind, *_ in some]
         present = [each for each in kept.values() if each]
         assert counted(present) == {
             (row.target, row.stand): (row.many, row.edges, row.proven) for row in store.standing_tally()
