@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from typing import Final
 
 from sqlalchemy import Connection, func, insert, select, update
 
@@ -13,6 +14,9 @@ from certbroker.store import schema
 from certbroker.store.engine import Database
 from certbroker.store.rows import HistoryRow, RunRow
 from certbroker.world import Clock
+
+ONE_AT_A_TIME: Final = select(schema.meta.c.key).where(schema.meta.c.key == "id").with_for_update()
+"""A row that a transaction takes for itself where no other may come between what it reads and what it writes."""
 
 
 class History(Database):

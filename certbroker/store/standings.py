@@ -12,9 +12,10 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, Select, delete, func, select
+from sqlalchemy import BindParameter, Connection, Row, Select, bindparam, delete, func, select
 
 from certbroker import policy
 from certbroker.events import Event
@@ -37,7 +38,7 @@ from certbroker.serving import (
 )
 from certbroker.store import schema
 from certbroker.store.engine import inserting, upsert
-from certbroker.store.history import History
+from certbroker.store.history import ONE_AT_A_TIME, History
 from certbroker.world import Clock
 
 _standing: Final = schema.standing
@@ -97,7 +98,7 @@ class Standings(History):
         """
         touched = set(names)
         with self.writing(events) as connection:
-            self.first(connection, select(schema.meta.c.key).where(schema.meta.c.key == "id").with_for_update())
+            self.first(connection, ONE_AT_A_TIME)
             yield connection, touched
             later: set[str] | None = getattr(self._later, "names", None)
             if later is not None:
@@ -216,7 +217,7 @@ class Standings(History):
         allowance = self._allowance(connection)
         for some in _chunks(sorted(names)):
             new = {found.certificate: found for found in map(stand, self._known(connection, some, allowance))}
-            rows = self.fetch(connection, select(_standing).where(_standing.c.certificate.in_(some)))
+            rows = self.fetch(connection, _STANDINGS, {"names": some})
             old = {found.certificate: found for found in self._with_cells(connection, rows)}
             before = [each for name, each in old.items() if new.get(name) != each]
             after = [each for name, each in new.items() if old.get(name) != each]
@@ -266,8 +267,7 @@ class Standings(History):
     def _with_cells(self, connection: Connection, rows: Sequence[Row[Any]]) -> list[Standing]:
         cells: dict[str, list[Cell]] = defaultdict(list)
         for some in _chunks([row.certificate for row in rows]):
-            mine = select(_cell).where(_cell.c.certificate.in_(some)).order_by(_cell.c.certificate, _cell.c.target)
-            for row in self.fetch(connection, mine):
+            for row in self.fetch(connection, _CELLS, {"names": some}):
                 cells[row.certificate].append(_as_cell(row))
         return [_as_standing(row, tuple(cells[row.certificate])) for row in rows]
 
@@ -275,18 +275,7 @@ class Standings(History):
 
     def _known(self, connection: Connection, names: Sequence[str], allowance: Allowance) -> Iterator[Known]:
         """Of those that are declared."""
-        declared, finding, pin, version = schema.declared, schema.finding, schema.pin, schema.version
-        waits = (finding.c.kind == "certificate") & (finding.c.name == declared.c.name) & (finding.c.state == "warn")
-        statement = (
-            select(declared.c.name, declared.c.data, finding.c.what, pin.c.target, pin.c.until, *_ISSUED)
-            .select_from(
-                declared.outerjoin(finding, waits)
-                .outerjoin(pin, pin.c.certificate == declared.c.name)
-                .outerjoin(version, (version.c.id == pin.c.version_id) & version.c.revoked_at.is_(None))
-            )
-            .where(declared.c.kind == "certificate", declared.c.name.in_(names), declared.c.gone.is_(None))
-        )
-        rows = self.fetch(connection, statement)
+        rows = self.fetch(connection, _declared(), {"names": names})
         found = {row.name: row for row in rows}
         if not found:
             return
@@ -312,25 +301,8 @@ class Standings(History):
             )
 
     def _orderings(self, connection: Connection, names: Sequence[str]) -> Mapping[str, Mapping[KeyType, Ordering]]:
-        variant, version, window = schema.variant, schema.version, schema.window
-        statement = (
-            select(
-                variant.c.certificate,
-                variant.c.key_type,
-                variant.c.error,
-                variant.c.failing_since,
-                *_ISSUED,
-                window.c.drawn,
-            )
-            .select_from(
-                variant.outerjoin(version, variant.c.wanted == version.c.id).outerjoin(
-                    window, window.c.version_id == version.c.id
-                )
-            )
-            .where(variant.c.certificate.in_(names))
-        )
         found: dict[str, dict[KeyType, Ordering]] = defaultdict(dict)
-        for row in self.fetch(connection, statement):
+        for row in self.fetch(connection, _ordered(), {"names": names}):
             wanted = None if row.v_id is None else _issued(row, row.drawn)
             found[row.certificate][KeyType(row.key_type)] = Ordering(wanted, row.error, row.failing_since)
         return found
@@ -339,24 +311,9 @@ class Standings(History):
         self, connection: Connection, names: Sequence[str]
     ) -> tuple[Mapping[str, Sequence[Put]], Mapping[str, Mapping[tuple[str, str], Drift]]]:
         """Where versions of them were put, and where that was found to have drifted, by target and name."""
-        deployment, version, drift = schema.deployment, schema.version, schema.drift
-        columns = ("certificate", "target", "name", "phase", "since", "begun", "failures", "why", "hint", "before")
-        statement = (
-            select(*(deployment.c[name] for name in columns), *_ISSUED, *_DRIFT)
-            .join(version, version.c.id == deployment.c.version_id)
-            .outerjoin(
-                drift,
-                (drift.c.target == deployment.c.target)
-                & (drift.c.name == deployment.c.name)
-                & (drift.c.certificate == deployment.c.certificate)
-                & (drift.c.state == "fail"),
-            )
-            .where(deployment.c.certificate.in_(names))
-            .order_by(deployment.c.version_id, deployment.c.target, deployment.c.name)
-        )
         found: dict[str, list[Put]] = defaultdict(list)
         drifts: dict[str, dict[tuple[str, str], Drift]] = defaultdict(dict)
-        for row in self.fetch(connection, statement):
+        for row in self.fetch(connection, _put(), {"names": names}):
             if row.d_what is not None:
                 at = (row.target, row.name)
                 drifts[row.certificate][at] = Drift(*at, row.d_what, row.d_hint, row.d_since)
@@ -377,10 +334,8 @@ class Standings(History):
         return found, drifts
 
     def _looks(self, connection: Connection, names: Sequence[str]) -> Mapping[str, Sequence[Look]]:
-        seen = schema.seen
-        statement = select(seen).where(seen.c.certificate.in_(names)).order_by(seen.c.target, seen.c.name, seen.c.edge)
         found: dict[str, list[Look]] = defaultdict(list)
-        for row in self.fetch(connection, statement):
+        for row in self.fetch(connection, _LOOKS, {"names": names}):
             look = Look(
                 row.target, row.name, row.edge, row.at, row.verdict, row.fingerprint, row.ends, row.detail or ""
             )
@@ -392,6 +347,71 @@ _VERSION: Final = ("id", "number", "fingerprint", "starts", "ends", "revoked_at"
 _ISSUED: Final = [schema.version.c[name].label(f"v_{name}") for name in _VERSION]
 
 _DRIFT: Final = [schema.drift.c[name].label(f"d_{name}") for name in ("what", "hint", "since")]
+
+# Statements are made once: to make one takes longer than to run it. Each asks about the certificates that it is given.
+_NAMES: Final[BindParameter[Any]] = bindparam("names", expanding=True)
+_STANDINGS: Final = select(_standing).where(_standing.c.certificate.in_(_NAMES))
+_CELLS: Final = select(_cell).where(_cell.c.certificate.in_(_NAMES)).order_by(_cell.c.certificate, _cell.c.target)
+_SEEN: Final = schema.seen.c
+_LOOKS: Final = select(schema.seen).where(_SEEN.certificate.in_(_NAMES)).order_by(_SEEN.target, _SEEN.name, _SEEN.edge)
+
+
+@cache
+def _declared() -> Select[Any]:
+    """The declared certificates, each with what it waits for and its pins."""
+    declared, finding, pin, version = schema.declared, schema.finding, schema.pin, schema.version
+    waits = (finding.c.kind == "certificate") & (finding.c.name == declared.c.name) & (finding.c.state == "warn")
+    return (
+        select(declared.c.name, declared.c.data, finding.c.what, pin.c.target, pin.c.until, *_ISSUED)
+        .select_from(
+            declared.outerjoin(finding, waits)
+            .outerjoin(pin, pin.c.certificate == declared.c.name)
+            .outerjoin(version, (version.c.id == pin.c.version_id) & version.c.revoked_at.is_(None))
+        )
+        .where(declared.c.kind == "certificate", declared.c.name.in_(_NAMES), declared.c.gone.is_(None))
+    )
+
+
+@cache
+def _ordered() -> Select[Any]:
+    """Their variants."""
+    variant, version, window = schema.variant, schema.version, schema.window
+    return (
+        select(
+            variant.c.certificate,
+            variant.c.key_type,
+            variant.c.error,
+            variant.c.failing_since,
+            *_ISSUED,
+            window.c.drawn,
+        )
+        .select_from(
+            variant.outerjoin(version, variant.c.wanted == version.c.id).outerjoin(
+                window, window.c.version_id == version.c.id
+            )
+        )
+        .where(variant.c.certificate.in_(_NAMES))
+    )
+
+
+@cache
+def _put() -> Select[Any]:
+    """Their deployments, each with what drifted there."""
+    deployment, version, drift = schema.deployment, schema.version, schema.drift
+    columns = ("certificate", "target", "name", "phase", "since", "begun", "failures", "why", "hint", "before")
+    return (
+        select(*(deployment.c[name] for name in columns), *_ISSUED, *_DRIFT)
+        .join(version, version.c.id == deployment.c.version_id)
+        .outerjoin(
+            drift,
+            (drift.c.target == deployment.c.target)
+            & (drift.c.name == deployment.c.name)
+            & (drift.c.certificate == deployment.c.certificate)
+            & (drift.c.state == "fail"),
+        )
+        .where(deployment.c.certificate.in_(_NAMES))
+        .order_by(deployment.c.version_id, deployment.c.target, deployment.c.name)
+    )
 
 
 def _issued(row: Row[Any], drawn: datetime | None = None) -> Issued:

@@ -8,13 +8,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from typing import Final
+from functools import cache
+from typing import Any, Final
 
-from sqlalchemy import Connection, exists, func, select, update
+from sqlalchemy import BindParameter, Connection, Select, bindparam, exists, func, select, update
 
 from certbroker.model import Phase
 from certbroker.store import schema
 from certbroker.store.engine import ensure
+from certbroker.store.history import ONE_AT_A_TIME
 from certbroker.store.standings import Standings
 
 _tally: Final = schema.tally
@@ -34,7 +36,7 @@ class Tally(Standings):
 
         One transaction at a time: between the count before and the count after nobody else's change may fall.
         """
-        self.first(connection, select(schema.meta.c.key).where(schema.meta.c.key == "id").with_for_update())
+        self.first(connection, ONE_AT_A_TIME)
         before = self._count(connection, version_ids)
         yield
         after = self._count(connection, version_ids)
@@ -46,14 +48,20 @@ class Tally(Standings):
                 connection.execute(row.values(many=_tally.c.many + change))
 
     def _count(self, connection: Connection, version_ids: Collection[int]) -> Counter[str]:
-        deployment, variant, declared = schema.deployment, schema.variant, schema.declared
-        gone = exists().where(
-            declared.c.kind == "certificate", declared.c.name == deployment.c.certificate, declared.c.gone.is_not(None)
-        )
-        statement = (
-            select(deployment.c.phase, func.count().label("many"))
-            .join(variant, variant.c.wanted == deployment.c.version_id)
-            .where(deployment.c.version_id.in_(version_ids), variant.c.wanted.in_(version_ids), ~gone)
-            .group_by(deployment.c.phase)
-        )
-        return Counter({row.phase: row.many for row in self.fetch(connection, statement)})
+        return Counter({row.phase: row.many for row in self.fetch(connection, _counting(), {"ids": list(version_ids)})})
+
+
+@cache
+def _counting() -> Select[Any]:
+    """Made once: to make it takes longer than to run it."""
+    ids: BindParameter[Any] = bindparam("ids", expanding=True)
+    deployment, variant, declared = schema.deployment, schema.variant, schema.declared
+    gone = exists().where(
+        declared.c.kind == "certificate", declared.c.name == deployment.c.certificate, declared.c.gone.is_not(None)
+    )
+    return (
+        select(deployment.c.phase, func.count().label("many"))
+        .join(variant, variant.c.wanted == deployment.c.version_id)
+        .where(deployment.c.version_id.in_(ids), variant.c.wanted.in_(ids), ~gone)
+        .group_by(deployment.c.phase)
+    )
