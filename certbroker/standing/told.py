@@ -46,6 +46,16 @@ def told(kind: str, target: str | None, name: str | None, data: Mapping[str, obj
             return f"account at {data.get('issuer')} {data.get('what')}: {data.get('uri')}"
         case "order-failed":
             return f"order at {data.get('issuer')} failed: {data.get('error')}"
+        case "window-moved":
+            moments = [minute(datetime.fromisoformat(str(data.get(key)))) for key in ("start", "end", "drawn")]
+            return f"the CA asks for renewal ({data.get('key_type')}) from {moments[0]} to {moments[1]}; planned for {moments[2]}"
+        case "proof-published" | "proof-removed":
+            done = "written" if kind == "proof-published" else "taken away again"
+            return f"{data.get('record')} {done} by solver {data.get('solver')}"
+        case "pruned":
+            return f"{place}: removed what nothing uses any more: {data.get('what')}"
+        case "checked":
+            return f"{data.get('subject')} {data.get('state')}: {data.get('what')}"
         case "run-started":
             return f"run {data.get('command')} by {data.get('actor')} on {data.get('host')}" + (
                 f": {data['reason']}" if data.get("reason") else ""
