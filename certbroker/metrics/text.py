@@ -19,9 +19,8 @@ CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 def exposition(store: Store, config: Config, now: datetime) -> bytes:
     """What stands at `now`, all of it from one moment of the store. Raises StoreError."""
-    with store.one_look():
-        found = list(families(store, config, now))
-    return generate_latest(_Found(found))
+    with store.one_look():  # written as it is read: all samples at once would be many times the text
+        return generate_latest(_Found(families(store, config, now)))
 
 
 class _Found(Collector):

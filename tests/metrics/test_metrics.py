@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import stat
 from collections.abc import Iterator
@@ -13,9 +14,12 @@ import yaml
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
+from certbroker import broker
 from certbroker.dashboard import Doorkeeper
+from certbroker.metrics import exposition
 from certbroker.secret import Secret
 from tests.dashboard.served import HOSTS, dashboard
+from tests.quiet import quiet
 from tests.scenarios.town import Town, town
 
 ROOT = Path(__file__).parents[2]
@@ -118,6 +122,21 @@ def test_nobody_sees_them_without_the_token(place: Town) -> None:
     with dashboard(place.world(), place.folder, place.clock, keeper) as site:
         assert site.get("/metrics").status_code == 401
         assert site.get("/metrics", headers={"authorization": "Bearer a-long-token"}).status_code == 200
+
+
+def test_many_certificates_cost_no_more_statements(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def statements(count: int) -> int:
+        world, _ = quiet(tmp_path / str(count), count)
+        config = broker.read_config(world, None)
+        with caplog.at_level(logging.INFO, "sqlalchemy.engine"), broker.open_store(world, config) as store:
+            caplog.clear()
+            text = exposition(store, config, world.clock.now())
+        selects = sum(record.getMessage().startswith("SELECT") for record in caplog.records)
+        agrees = read(text.decode())["certbroker_certificate_target_agrees"].samples
+        assert [sample.value for sample in agrees] == [1.0] * (2 * count)
+        return selects
+
+    assert 10 < statements(2) == statements(40)
 
 
 def test_what_ended_meanwhile_agrees_no_more(tmp_path: Path) -> None:

@@ -121,6 +121,9 @@ heartbeat = {{ env = "HEARTBEAT_URL" }}
 [dashboard]
 token = {{ env = "DASHBOARD_TOKEN" }}
 
+[metrics]
+textfile = "certbroker.prom"
+
 [certificate.hooked]
 names = ["www.example.net"]
 keys = ["ecdsa-p384", "ecdsa-p256"]
@@ -314,6 +317,7 @@ def test_every_command_gives_nothing_away(place: Town) -> None:
         talk.run("explain", "main", "--json")
         talk.run("explain", "dnsimple")
         talk.run("dashboard", "--export", "pages", ends=0)
+        assert "certbroker_certificate_target_agrees" in (place.folder / "certbroker.prom").read_text()
         talk.run("alerts", "show", ends=0)
         talk.run("alerts", "test", ends=0)
         talk.run("mute", "main", "--for", "1d", "-m", "known", ends=0)
