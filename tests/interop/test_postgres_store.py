@@ -20,6 +20,7 @@ from tests.store.test_drifts import *
 from tests.store.test_hosts_and_leaving import *
 from tests.store.test_journal import *
 from tests.store.test_leases import *
+from tests.store.test_measured import *
 from tests.store.test_opening import *
 from tests.store.test_retention import *
 from tests.store.test_versions import *

@@ -18,6 +18,7 @@ from certbroker import broker
 from certbroker.dashboard import Doorkeeper
 from certbroker.metrics import exposition
 from certbroker.secret import Secret
+from certbroker.testkit.simulator import Fault, Response
 from tests.dashboard.served import HOSTS, dashboard
 from tests.quiet import quiet
 from tests.scenarios.town import Town, town
@@ -147,3 +148,39 @@ def test_what_ended_meanwhile_agrees_no_more(tmp_path: Path) -> None:
     assert {sample.value for sample in found["certbroker_certificate_target_agrees"].samples} == {0.0}
     assert sum(s.value for s in found["certbroker_conditions"].samples if s.labels["severity"] == "page") > 0
     assert value(found, "certbroker_renewals_due") == 1
+
+
+def test_a_platform_that_is_away_and_a_ca_that_counts(tmp_path: Path) -> None:
+    with town(tmp_path / "town") as place:
+        place.edit('roots = "roots.pem"', 'roots = "roots.pem"\nlimits = "letsencrypt"')
+        place.platform("fastly").faults.append(Fault(Response.html(503, "away"), times=1000))
+        for _ in range(2):
+            place.run("renew", ends=1)
+            place.later(hours=3)
+        found = scraped(place)
+    agrees = {sample.labels["target"]: sample.value for sample in found["certbroker_certificate_target_agrees"].samples}
+    assert agrees == {"fastly": 0, "fly-blue": 1, "fly-green": 1, "folder": 1}
+    assert value(found, "certbroker_day_pushes", target="fastly", result="failed") == 2
+    assert value(found, "certbroker_day_pushes", target="fastly", result="served") is None
+    failures = value(found, "certbroker_target_push_failures", target="fastly")
+    assert failures is not None
+    assert failures >= 2
+    told = [(s.labels["kind"], s.value) for s in found["certbroker_conditions"].samples if s.value]
+    assert told == [("push", 1)]
+    assert value(found, "certbroker_last_run_exit_code") == 1
+    assert found["certbroker_last_success_timestamp_seconds"].samples == []
+    assert value(found, "certbroker_rate_limit_orders", issuer="sandbox") == 300
+    assert value(found, "certbroker_rate_limit_orders_left", issuer="sandbox") == 300, "one came back in six hours"
+
+
+def test_an_order_that_fails(tmp_path: Path) -> None:
+    with town(tmp_path / "town") as place:
+        place.edit('roots = "roots.pem"', 'roots = "roots.pem"\nlimits = "letsencrypt"')
+        place.ca.faults.append(Fault(Response.html(400, "no"), matches=lambda r: r.path.endswith("/finalize"), times=9))
+        place.run("renew", ends=1)
+        found = scraped(place)
+    assert value(found, "certbroker_failing_orders") == 1
+    assert value(found, "certbroker_order_failures") == 1
+    assert value(found, "certbroker_certificates", stand="failing") == 1
+    assert value(found, "certbroker_rate_limit_orders_left", issuer="sandbox") == 299
+    assert found["certbroker_certificate_expiry_timestamp_seconds"].samples == []
