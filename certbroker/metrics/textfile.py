@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
 from datetime import datetime
@@ -12,6 +13,8 @@ from certbroker.errors import StoreError
 from certbroker.metrics.text import exposition
 from certbroker.store import Store
 
+log = logging.getLogger("certbroker")
+
 
 def keep(path: Path, store: Store, config: Config, now: datetime) -> str | None:
     """Put it there, whole or not at all; what is in the way, in words. Raises nothing that a run would have to know of."""
@@ -21,6 +24,9 @@ def keep(path: Path, store: Store, config: Config, now: datetime) -> str | None:
         return f"no metrics in {path}: {error.what}"
     except OSError as error:
         return f"no metrics in {path}: {error.strerror or error}"
+    except Exception as error:
+        log.exception("a bug: no metrics")
+        return f"no metrics in {path}: a bug: {type(error).__name__}: {error}"
     return None
 
 

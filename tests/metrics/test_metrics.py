@@ -8,6 +8,7 @@ import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 import yaml
@@ -16,8 +17,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from certbroker import broker
 from certbroker.dashboard import Doorkeeper
-from certbroker.metrics import exposition
+from certbroker.metrics import exposition, keep
 from certbroker.secret import Secret
+from certbroker.store import Store
 from certbroker.testkit.simulator import Fault, Response
 from tests.dashboard.served import HOSTS, dashboard
 from tests.quiet import quiet
@@ -104,6 +106,17 @@ def test_what_cannot_be_written_is_a_note_and_the_run_is_well(place: Town) -> No
     finally:
         place.edit('"nowhere/certbroker.prom"', '"certbroker.prom"')
     assert f"note: no metrics in {place.folder / 'nowhere' / 'certbroker.prom'}: No such file or directory" in ran.out
+
+
+def test_our_own_mistake_is_a_note_too_and_leaves_the_file(place: Town, caplog: pytest.LogCaptureFixture) -> None:
+    file = place.folder / "certbroker.prom"
+    before = file.read_bytes()
+    config = broker.read_config(place.world(), None)
+    wrong = keep(file, cast("Store", object()), config, place.clock.now())
+    assert wrong is not None
+    assert wrong.startswith(f"no metrics in {file}: a bug: AttributeError")
+    assert "a bug: no metrics" in caplog.text
+    assert file.read_bytes() == before
 
 
 def test_a_run_that_is_refused_is_measured_too(place: Town) -> None:
