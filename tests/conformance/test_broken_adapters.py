@@ -446,6 +446,12 @@ class GivesUpOursToAsk(ToyProvider):
         return super().request(name)
 
 
+@caught_by("test_many_are_told_as_each_is_told_alone")
+class TellsAllTheSame(ToyProvider):
+    def inspect_many(self, assignments: Sequence[Assignment]) -> Sequence[Mapping[str, Live]]:
+        return [self.inspect(assignments[0])] * len(assignments)
+
+
 # ---- seen to fail ----------------------------------------------------------------------------------------------------
 
 

@@ -100,6 +100,9 @@ class ToyProvider:
     def ours(self, label: str, certificate: str) -> bool:
         return label.startswith(f"certbroker/{self.context.store_id}/{certificate}/")
 
+    def inspect_many(self, assignments: Sequence[Assignment]) -> Sequence[Mapping[str, Live]]:
+        return [self.inspect(each) for each in assignments]
+
     def inspect(self, assignment: Assignment) -> Mapping[str, Live]:
         objects = {item["id"]: item for item in self.listing("/objects")}
         bound = {item["name"]: item["object"] for item in self.listing("/bindings")}

@@ -120,7 +120,9 @@ def test_an_edge_that_keeps_the_old_certificate_is_verifying_and_then_failed(pla
     late = place.run("renew", ends=1)
     assert "still serves the certificate before" in late.err
     assert phases(place, "fastly", "v2") == {"failed"}
-    assert place.run("status", ends=1).out.startswith("4 of 6 names are served as wanted")
+    shown = place.run("status", ends=1).out
+    assert shown.startswith("Users get a valid certificate at 9 of 9 edges")
+    assert "fail v1" in shown, "what is served there is the version before"
     edge.listeners[0].stuck = False
     place.run("renew")
 
