@@ -99,15 +99,15 @@ def victims() -> Iterator[Victims]:
 
 
 @contextmanager
-def scene(folder: Path, victims: Victims) -> Iterator[Scene]:
-    """No handshake may fail in it."""
+def scene(folder: Path, victims: Victims, *, moves: bool = True) -> Iterator[Scene]:
+    """No handshake may fail in it. `moves`: Fastly lets an activation be moved away from a subscription."""
     folder.mkdir()
     clock = SharedClock(folder / "clock")
     with Sandbox(clock=clock, rng=random.Random(7)) as house:
         town = Town(folder, house, clock)
         town.configure(certificates=town.certificate(names=NAMES, targets=TARGETS))
         fly, fastly = town.platform("fly"), town.platform("fastly")
-        quirks = {"managed_activation_moves": True, "managed_activation_returns": True, "subscription_beside": True}
+        quirks = dict.fromkeys(("managed_activation_moves", "managed_activation_returns", "subscription_beside"), moves)
         fastly.quirks = replace(fastly.quirks, **quirks)
         for name in NAMES:
             fly.manage("site-blue", name)
@@ -135,6 +135,19 @@ def test_killed_in_any_step_and_taken_back(tmp_path: Path, victims: Victims) -> 
                 )
                 here.take_back(step)
             here.town.run("takeover", "main", "--step", str(step))
+        here.town.run("takeover", "main", "--undo")
+        here.own_is_there()
+        assert served(here.town, "fastly") == served(here.town, "fly-blue") == {"not ours"}
+
+
+def test_killed_at_a_fastly_that_refuses(tmp_path: Path, victims: Victims) -> None:
+    """The switch the other way: the key, the certificate, the one attempt. Nothing that is served changes, and all goes back."""
+    with scene(tmp_path / "town", victims, moves=False) as here:
+        for step in (1, 2):
+            here.town.run("takeover", "main", "--step", str(step))
+        for _ in range(3):  # what is there already is not written again
+            assert here.die(("takeover", "main", "--step", "3"), "fastly", 0, "after")
+            here.take_back(3)
         here.town.run("takeover", "main", "--undo")
         here.own_is_there()
         assert served(here.town, "fastly") == served(here.town, "fly-blue") == {"not ours"}
