@@ -32,7 +32,7 @@ type = "fly"
 app = "app"
 token = {{ env = "FLY_TOKEN" }}
 
-[target.folder]
+{more}[target.folder]
 type = "files"
 folder = "{folder}/{{certificate}}"
 
@@ -40,20 +40,35 @@ folder = "{folder}/{{certificate}}"
 each = [{names}]
 names = ["{{each}}", "www.{{each}}"]
 issuer = "letsencrypt"
-targets = ["fly", "folder"]
+targets = [{targets}]
+"""
+
+MORE = """\
+[target.fly-{number}]
+type = "fly"
+app = "app-{number}"
+token = {{ env = "FLY_TOKEN" }}
+
 """
 
 CHUNK = 500
 
 
-def quiet(folder: Path, count: int, *, now: datetime = START) -> tuple[World, CountingNetwork]:
+def quiet(folder: Path, count: int, *, now: datetime = START, targets: int = 2) -> tuple[World, CountingNetwork]:
     """A world with `count` certificates, each issued, served and next due in a month. Its network is forbidden.
 
-    `now`: for programs of their own, which have only the system's clock: the real time.
+    `targets`: a folder, and the others at Fly. `now`: for programs of their own, which have only the system's clock: the real time.
     """
     folder.mkdir(parents=True, exist_ok=True)
     names = ", ".join(f'"n{number}.example"' for number in range(count))
-    (folder / "certbroker.toml").write_text(FILE.format(folder=folder, names=names))
+    more = range(1, targets - 1)
+    file = FILE.format(
+        folder=folder,
+        names=names,
+        more="".join(MORE.format(number=number) for number in more),
+        targets=", ".join(f'"{target}"' for target in ["fly", *(f"fly-{number}" for number in more), "folder"]),
+    )
+    (folder / "certbroker.toml").write_text(file)
     network = CountingNetwork(forbidden=True)
     world = make_world(folder, clock=TestClock(now), network=network)
     config = broker.read_config(world, None)
@@ -104,7 +119,7 @@ def fill(store: Store, config: Config, world: World, *, chain_pem: str = "a chai
             name=name,
             certificate=certificate.name,
             key_type=KeyType.P256,
-            phase=Phase.COMMITTED if assignment.target == "fly" else Phase.DELIVERED,
+            phase=Phase.DELIVERED if assignment.target == "folder" else Phase.COMMITTED,
             since=now,
             pushed=now,
         )

@@ -1,4 +1,4 @@
-"""`make bench`: the clients in turns, `--version`, and a quiet night. Ends with 1 if a bar is missed.
+"""`make bench`: the clients in turns, `--version`, a quiet night, and the dashboard's first page. Ends with 1 if a bar is missed.
 
 ROUNDS=1 measures every case once, for a quick look. `python -m tests.bench --readme` also writes the README's table.
 """
@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from tests.bench import quiet_night, readme, table
+from tests.bench import pages, quiet_night, readme, table
 from tests.bench.cases import CASES, NEW_PEBBLE, OWN, Case
 from tests.bench.peers import certbot_program, environment, lego_program
 from tests.bench.results import Result
@@ -37,6 +37,7 @@ def main(argv: Sequence[str]) -> int:
             missed.append("--version: more than 0.5 times certbot")
         many, words = quiet_night.main(folder)
         missed += words
+        missed += pages.main(folder)
     for what in missed:
         say(f"missed: {what}")
     if "--readme" in argv:
