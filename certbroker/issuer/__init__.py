@@ -146,13 +146,14 @@ class Issuer:
         wanted = self.settings.profile
         if wanted is not None and wanted not in directory.profiles:
             raise NothingDone(f"{self.settings.name} has no profile {wanted!r}; it has {profiles}")
-        uri = account.known
-        if uri is None:
+        if account.known is None:
             bound = " and binds it by eab" if account.binding() is not None else ""
             return Standing(f"no account yet, the first order makes one{bound}", reach=reach)
         with self._lock:
             account.status()
-        return Standing("account ready", account=uri, reach=reach)
+        return Standing(
+            "account ready", account=account.known, reach=reach
+        )  # perhaps found at another address just now
 
     def caa_problems(self, names: Sequence[str], method: Method) -> list[CaaProblem]:
         """What CAA records (RFC 8659, RFC 8657) say against this CA and account signing `names`, proven by `method`."""
