@@ -18,6 +18,7 @@ from certbroker.names import base_name
 from certbroker.plan import Facts, TargetFacts, VariantFacts, situation
 from certbroker.standing import PAGE, Condition, Orphan, Standing, day, minute, overview
 from certbroker.standing.orphans import left, orphans
+from certbroker.standing.renewals import whence
 from certbroker.standing.told import told as sentence
 from certbroker.store import Store, Variant
 
@@ -151,7 +152,9 @@ def _explain_certificate(store: Store, config: Config, certificate: Certificate,
                 f"{minute(version.lifetime.starts)} to {minute(version.lifetime.ends)}"
             )
             lines.append(f"    its chain of {version.chain_pem.count('BEGIN CERTIFICATE')} ends at {version.root}")
-            lines.append(f"    due now: {why}" if why else f"    renews {minute(policy.renewal_moment(s))}: {_when(s)}")
+            lines.append(
+                f"    due now: {why}" if why else f"    renews {minute(policy.renewal_moment(s))}: {whence(s.window)}"
+            )
             if version.issuer in config.issuers:
                 lines += [f"    {text}" for text in policy.remarks(s, wishes(config.issuers[version.issuer]))]
             if s.window and s.window.explanation_url:
@@ -202,12 +205,6 @@ def _explain_certificate(store: Store, config: Config, certificate: Certificate,
         what = version.label if version else (look.issued_by or look.detail or "")
         lines.append(f"  edge {look.edge} {look.name}: {look.verdict}, {what}{end}, looked at {minute(look.at)}")
     return [*lines, "", *_story(store, certificate=certificate.name)]
-
-
-def _when(s: policy.Situation) -> str:
-    if s.window is not None:
-        return f"the CA asks for {minute(s.window.start)} to {minute(s.window.end)}"
-    return "the CA gave no window; the backstop is two thirds of its life"
 
 
 def _span(length: timedelta) -> str:

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from certbroker import policy
 from certbroker.config import Config
-from certbroker.model import Certificate, KeyType, Version
+from certbroker.model import Certificate, KeyType, Version, Window
 from certbroker.standing.words import minute
 from certbroker.store import Store
 
@@ -39,10 +39,16 @@ def renewals(store: Store, config: Config, certificate: Certificate, now: dateti
         due = policy.reason_to_order(s) or ""
         if version is None:
             yield Renewal(key, None, due, None, "")
-        elif window is None:
-            why = "the CA gave no window; the backstop is two thirds of its life"
-            yield Renewal(key, version, due, policy.renewal_moment(s), why)
+            continue
+        moment, why = policy.renewal_moment(s), whence(window)
+        if window is None:
+            yield Renewal(key, version, due, moment, why)
         else:
-            why = f"the CA asks for {minute(window.start)} to {minute(window.end)}"
-            moment = policy.renewal_moment(s)
             yield Renewal(key, version, due, moment, why, window.start, window.end, window.explanation_url)
+
+
+def whence(window: Window | None) -> str:
+    """Where the moment of a renewal comes from."""
+    if window is None:
+        return "the CA gave no window; the backstop is two thirds of its life"
+    return f"the CA asks for {minute(window.start)} to {minute(window.end)}"
