@@ -6,14 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from certbroker.alerts.deciding import SEVERITIES, Telling, Way, decide, ways
-from certbroker.alerts.sending import NotSent, send, visit
-from certbroker.alerts.words import Message, message
 from certbroker.config import Config
-from certbroker.errors import CertbrokerError, UsageError
+from certbroker.notices import SEVERITIES, Message, Telling, decide, message, told_now, ways
+from certbroker.notices.sending import Post
 from certbroker.secret import Secret, SecretRef
 from certbroker.standing import conditions, gather
-from certbroker.store import AlertRow, Store
+from certbroker.store import Store
 from certbroker.world import World
 
 KIND: Final = "alerts"
@@ -36,7 +34,7 @@ class Herald:
         self._world = world
         self._config = config
         self._store = store
-        self._resolve = resolve
+        self._post = Post(resolve, world.network, config.network.connect_to)
 
     def tell(self) -> list[Outcome]:
         """What is to be told now. Keeps what arrived; what did not is told by the next run. Raises StoreError."""
@@ -49,7 +47,7 @@ class Herald:
         outcomes = []
         for telling in decide(told, rows, self._store.mutes(), settings, now):
             said = message(telling, now=now, host=self._world.host, link=settings.link)
-            error = self._send(telling.way, said)
+            error = self._post.send(telling.way, said)
             outcomes.append(Outcome(telling.way.label, said.title, error))
             if not error:
                 self._keep(telling)
@@ -64,51 +62,21 @@ class Herald:
         said = Message("certbroker: a test", f"{text}\ncertbroker on {self._world.host}", values)
         settings = self._config.alerts
         found = {way.label: way for severity in SEVERITIES for way in ways(settings, severity)}
-        outcomes = [Outcome(way.label, said.title, self._send(way, said)) for way in found.values()]
+        outcomes = [Outcome(way.label, said.title, self._post.send(way, said)) for way in found.values()]
         if settings.heartbeat is not None:
             outcomes.append(Outcome("heartbeat", "heartbeat", self.beat()))
         return outcomes
 
     def beat(self, path: str = "") -> str:
         """Visit the heartbeat's URL: `/start`, nothing (all well) or `/fail`. Returns why it was not reached."""
-        reference = self._config.alerts.heartbeat
-        if reference is None:
-            return ""
-        try:
-            url = self._resolve(reference).reveal().rstrip("/") + path
-            visit(url, network=self._world.network, connect_to=self._config.network.connect_to)
-        except (NotSent, UsageError, OSError) as error:
-            return _why(error)
-        return ""
-
-    def _send(self, way: Way, said: Message) -> str:
-        try:
-            url = self._resolve(way.route.url)
-            send(way.route, url, said, network=self._world.network, connect_to=self._config.network.connect_to)
-        except (NotSent, UsageError, OSError) as error:
-            return _why(error)
-        return ""
+        return self._post.beat(self._config.alerts.heartbeat, path)
 
     def _keep(self, telling: Telling) -> None:
-        each, now = telling.condition, self._world.clock.now()
-        if each is None:
-            assert telling.row is not None
+        row = told_now(telling, self._world.clock.now())
+        if row is not None:
+            self._store.put_alert(row)
+        elif telling.row is not None:
             self._store.drop_alert(telling.row.key, telling.way.label)
-            return
-        first = telling.row.first if telling.row else now
-        self._store.put_alert(
-            AlertRow(
-                key=each.key,
-                way=telling.way.label,
-                kind=each.kind.value,
-                severity=each.severity,
-                subject=each.subject,
-                what=each.what,
-                since=each.since,
-                first=first,
-                told=now,
-            )
-        )
 
     def _note(self, outcomes: list[Outcome]) -> None:
         """A way that is shut is a finding, and one that is open again ends it."""
@@ -121,10 +89,3 @@ class Herald:
         left = shut - {way.label for severity in SEVERITIES for way in ways(settings, severity)}
         for way in (shut & {each.way for each in outcomes if not each.error} - set(failed)) | left:
             self._store.put_finding(KIND, way, "ok", "it works again")
-
-
-def _why(error: Exception) -> str:
-    """Our own words alone: what a library says may hold the address."""
-    if isinstance(error, CertbrokerError):
-        return error.what
-    return str(error) if isinstance(error, NotSent) else type(error).__name__

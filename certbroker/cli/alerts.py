@@ -28,7 +28,7 @@ def alerts() -> None:
 @click.pass_context
 def show(ctx: click.Context, as_json: bool) -> int:
     """What needs somebody now, what was told of it, and what is muted. From the store alone."""
-    from certbroker.alerts import covers
+    from certbroker.notices import covers
     from certbroker.standing import conditions, gather, minute
 
     world, config, store = _at_hand(ctx)

@@ -27,7 +27,6 @@ from certbroker.config.settings import (
     NetworkSettings,
     Puts,
     ReadyCheck,
-    Route,
     SolverSettings,
     TargetSettings,
     anchored,
@@ -38,6 +37,7 @@ from certbroker.config.settings import (
 from certbroker.config.words import closest, listed, unknown, unknown_key
 from certbroker.errors import ConfigError, Problem, UsageError
 from certbroker.model import LABEL, Method, Traits
+from certbroker.notices import Route
 from certbroker.safe import Allowance
 from certbroker.secret import SecretRef
 

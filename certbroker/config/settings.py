@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from certbroker.limits import Published, Rates
 from certbroker.model import Certificate, Edge
+from certbroker.notices import Route
 from certbroker.safe import DEFAULT, Allowance
 from certbroker.secret import SecretRef, expand
 
@@ -136,18 +137,6 @@ class NetworkSettings:
     """"host:port" to "host:port", as curl's --connect-to; IPv6 hosts in brackets."""
     nameservers: tuple[str, ...] = ()
     """Recursors for look-ups, "host:port"; empty: the system's."""
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """A way to tell somebody. `url` leads to what only the sender may know: a token is part of it."""
-
-    way: Literal["webhook", "slack", "smtp", "apprise"]
-    url: SecretRef
-    sender: str | None = None
-    """smtp: whom the mail is from."""
-    to: tuple[str, ...] = ()
-    """smtp: whom it is for."""
 
 
 @dataclass(frozen=True, slots=True)

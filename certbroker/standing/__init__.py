@@ -5,8 +5,8 @@ From the store and the file alone: no network, no vault, no secret. See README.m
 
 from __future__ import annotations
 
+from certbroker.notices import Condition, Kind, Severity
 from certbroker.serving import Cell, Stand, Standing
-from certbroker.standing.condition import Condition, Kind, Severity
 from certbroker.standing.conditions import Facts, conditions
 from certbroker.standing.gathering import gather
 from certbroker.standing.orphans import Orphan

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
+from certbroker.notices import Condition, Kind, Severity
 from certbroker.safe import soon
 from certbroker.serving import Cell, Stand, Standing
-from certbroker.standing.condition import Condition, Kind, Severity
 from certbroker.standing.orphans import Orphan
 from certbroker.standing.words import day, minute, served_now, several
 

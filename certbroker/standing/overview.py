@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import Final
 
 from certbroker.config import Config
+from certbroker.notices import Condition
 from certbroker.serving import Cell, Stand, Standing
-from certbroker.standing.condition import Condition
 from certbroker.standing.conditions import Facts, conditions
 from certbroker.standing.gathering import gather
 from certbroker.standing.orphans import Orphan

@@ -5,17 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+from certbroker.notices import day as day
+from certbroker.notices import minute as minute
 from certbroker.serving import OTHER, Cell
-
-
-def day(moment: datetime) -> str:
-    """`Wed 23 Dec 2026`."""
-    return f"{moment:%a} {moment.day} {moment:%b %Y}"
-
-
-def minute(moment: datetime) -> str:
-    """`Wed 23 Dec 02:05 UTC`."""
-    return f"{moment:%a} {moment.day} {moment:%b %H:%M} UTC"
 
 
 def served_now(cells: Sequence[Cell], now: datetime) -> str:

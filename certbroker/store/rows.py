@@ -20,6 +20,8 @@ from certbroker.model import (
     Restorable,
     Version,
 )
+from certbroker.notices import AlertRow as AlertRow
+from certbroker.notices import MuteRow as MuteRow
 from certbroker.steps import Exemption
 
 OrderState = Literal["planned", "placed", "presented", "answered", "finalizing", "done", "failed"]
@@ -274,32 +276,6 @@ class Placed:
     target: str
     name: str
     version_id: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AlertRow:
-    """A condition that was told on a way. `since`: when it began; `first` and `told`: when it was told first and last."""
-
-    key: str
-    way: str
-    kind: str
-    severity: Literal["page", "tell"]
-    subject: str
-    what: str
-    since: datetime
-    first: datetime
-    told: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class MuteRow:
-    """Nobody is told of `what` (a certificate, a target, a condition's key) until then."""
-
-    what: str
-    until: datetime
-    why: str
-    actor: str
-    at: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from certbroker.alerts import Herald, Message, Outcome, announced
-from certbroker.alerts.sending import NotSent, send
-from certbroker.config import Route
+from certbroker.alerts import Herald, Outcome, announced
+from certbroker.notices import Message, Route
+from certbroker.notices.sending import NotSent, send
 from certbroker.secret import Secret, SecretRef
 from tests.alerts.ears import web
 from tests.world import CountingNetwork, make_world

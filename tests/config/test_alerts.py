@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from certbroker.config import AlertSettings, Route
+from certbroker.config import AlertSettings
+from certbroker.notices import Route
 from certbroker.safe import Allowance
 from certbroker.secret import SecretRef
 from tests.config.files import HEAD, MAIN, problems, read

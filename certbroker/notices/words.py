@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Any, Final
 from urllib.parse import quote
 
-from certbroker.alerts.deciding import Telling
-from certbroker.standing import minute
+from certbroker.notices.deciding import Telling
+from certbroker.notices.moments import minute
 
 _HEADS: Final = {"begun": "", "lasts": "still: ", "over": "over: "}
 

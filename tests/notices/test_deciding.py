@@ -9,11 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from certbroker.alerts import covers, decide
-from certbroker.config import AlertSettings, Route
+from certbroker.config import AlertSettings
+from certbroker.notices import AlertRow, Condition, Kind, MuteRow, Route, covers, decide
 from certbroker.secret import SecretRef
-from certbroker.standing import Condition, Kind
-from certbroker.store import AlertRow, MuteRow
 
 NOW = datetime(2026, 12, 1, 9, tzinfo=UTC)
 HOUR = timedelta(hours=1)

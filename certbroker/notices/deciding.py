@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
-from certbroker.config import AlertSettings, Route
-from certbroker.standing import Condition, Severity
-from certbroker.store import AlertRow, MuteRow
+from certbroker.notices.condition import Condition, Severity
+from certbroker.notices.route import Route, Routes
+from certbroker.notices.told import AlertRow, MuteRow
 
 AGAIN: Final = timedelta(hours=24)
 """After so long what still lasts is told once more."""
@@ -28,7 +28,7 @@ Change = Literal["begun", "lasts", "over"]
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """One route of the file. `label` is its name in the store: `page.0.webhook`."""
+    """One route. `label` is its name wherever it is remembered: `page.0.webhook`."""
 
     label: str
     route: Route
@@ -44,19 +44,19 @@ class Telling:
     row: AlertRow | None
 
 
-def ways(settings: AlertSettings, severity: Severity) -> list[Way]:
+def ways(routes: Routes, severity: Severity) -> list[Way]:
     """Where that goes. What would wake somebody is told like all the rest where no way to wake is named."""
-    routes = settings.page if severity == "page" else settings.tell
-    if not routes and severity == "page":
-        return ways(settings, "tell")
-    return [Way(f"{severity}.{number}.{route.way}", route) for number, route in enumerate(routes)]
+    named = routes.page if severity == "page" else routes.tell
+    if not named and severity == "page":
+        return ways(routes, "tell")
+    return [Way(f"{severity}.{number}.{route.way}", route) for number, route in enumerate(named)]
 
 
 def decide(
     conditions: Sequence[Condition],
     told: Iterable[AlertRow],
     mutes: Collection[MuteRow],
-    settings: AlertSettings,
+    routes: Routes,
     now: datetime,
 ) -> list[Telling]:
     """The messages of this moment, what is new before what is over."""
@@ -65,16 +65,34 @@ def decide(
     for condition in conditions:
         if not condition.ripe or any(covers(mute, condition, now) for mute in mutes):
             continue
-        for way in ways(settings, condition.severity):
+        for way in ways(routes, condition.severity):
             row = before.get((condition.key, way.label))
             if row is None:
                 found.append(Telling(way, "begun", condition, None))
             elif now - row.told >= AGAIN - EARLY:
                 found.append(Telling(way, "lasts", condition, row))
     standing = {condition.key for condition in conditions}
-    known = {way.label: way for severity in SEVERITIES for way in ways(settings, severity)}
+    known = {way.label: way for severity in SEVERITIES for way in ways(routes, severity)}
     over = [row for row in before.values() if row.key not in standing and row.way in known]
     return found + [Telling(known[row.way], "over", None, row) for row in over]
+
+
+def told_now(telling: Telling, now: datetime) -> AlertRow | None:
+    """The row to remember once it has arrived; None: it is over, and its row goes."""
+    each, before = telling.condition, telling.row
+    if each is None:
+        return None
+    return AlertRow(
+        key=each.key,
+        way=telling.way.label,
+        kind=each.kind.value,
+        severity=each.severity,
+        subject=each.subject,
+        what=each.what,
+        since=each.since,
+        first=before.first if before else now,
+        told=now,
+    )
 
 
 def covers(mute: MuteRow, condition: Condition, now: datetime) -> bool:

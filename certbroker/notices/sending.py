@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import smtplib
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from email.message import EmailMessage
 from typing import Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import requests
 
-from certbroker.alerts.words import Message
-from certbroker.config import Route
-from certbroker.secret import Secret
+from certbroker.errors import CertbrokerError, UsageError
+from certbroker.notices.deciding import Way
+from certbroker.notices.route import Route
+from certbroker.notices.words import Message
+from certbroker.secret import Secret, SecretRef
 from certbroker.transport import Transport
 from certbroker.world import Network
 
@@ -28,6 +31,41 @@ LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 
 class NotSent(Exception):
     """It did not arrive, and why, in words that hold nothing of the address."""
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """Sends, and says why something did not arrive instead of raising. `resolve` opens a reference when it is needed."""
+
+    resolve: Callable[[SecretRef], Secret]
+    network: Network
+    connect_to: Mapping[str, str] = field(default_factory=dict)
+
+    def send(self, way: Way, message: Message) -> str:
+        """Why it did not arrive; empty if it did."""
+        try:
+            url = self.resolve(way.route.url)
+            send(way.route, url, message, network=self.network, connect_to=self.connect_to)
+        except (NotSent, UsageError, OSError) as error:
+            return _why(error)
+        return ""
+
+    def beat(self, heartbeat: SecretRef | None, path: str = "") -> str:
+        """Visit the heartbeat's URL: `/start`, nothing (all well) or `/fail`. Returns why it was not reached."""
+        if heartbeat is None:
+            return ""
+        try:
+            visit(self.resolve(heartbeat).reveal().rstrip("/") + path, network=self.network, connect_to=self.connect_to)
+        except (NotSent, UsageError, OSError) as error:
+            return _why(error)
+        return ""
+
+
+def _why(error: Exception) -> str:
+    """Our own words alone: what a library says may hold the address."""
+    if isinstance(error, CertbrokerError):
+        return error.what
+    return str(error) if isinstance(error, NotSent) else type(error).__name__
 
 
 def send(route: Route, url: Secret, message: Message, *, network: Network, connect_to: Mapping[str, str]) -> None:
