@@ -142,7 +142,7 @@ class Database:
         if joined is not None:
             yield joined
             return
-        with refusals(self.url), self._engine.connect() as connection:
+        with refusals(self.url, self.file), self._engine.connect() as connection:
             if not self.sqlite:
                 connection = connection.execution_options(isolation_level="REPEATABLE READ")
             with connection.begin():
@@ -155,7 +155,7 @@ class Database:
             yield joined
             return
         turn = self._turn() if self.sqlite else nullcontext()
-        with turn, refusals(self.url), self._engine.connect() as connection:
+        with turn, refusals(self.url, self.file), self._engine.connect() as connection:
             connection = connection.execution_options(certbroker_writes=True)
             with connection.begin():
                 if not self.sqlite:
@@ -201,7 +201,7 @@ class Database:
     @contextmanager
     def _turn(self) -> Iterator[None]:
         if not self._writing.acquire(timeout=self._patience):
-            raise StoreError(f"the store {self.url} is kept locked by another thread of this run")
+            raise StoreError(f"the store {self.url} is kept locked by another thread of this run", retryable=True)
         try:
             yield
         finally:
