@@ -326,7 +326,7 @@ def _cell(
         if look.target == place.target and look.name in place.names and look.verdict != "unreachable"
     ]
     pin = known.pins.get(place.target)
-    version = pin.version if pin else _version(wanted, mine)
+    version = to_be_served(known, place)
     here = [put for put in mine if version is not None and put.version.id == version.id]
     proven = any(put.phase.settled for put in mine)
     bad = [look for look in looks if look.verdict != "valid"] if proven else []
@@ -363,6 +363,16 @@ def _cell(
         edges=len(edges),
         proven=len(edges - wrong),
     )
+
+
+def to_be_served(known: Known, place: Place) -> Issued | None:
+    """The version that is to be there: the pinned one, else the wanted one of its key type; None before there is one."""
+    pin = known.pins.get(place.target)
+    if pin is not None:
+        return pin.version
+    orderings = [known.orderings.get(key, Ordering()) for key in known.keys]
+    wanted = [each.wanted for each in orderings if each.wanted]
+    return _version(wanted, [put for put in known.puts if put.target == place.target and put.name in place.names])
 
 
 def _version(wanted: Sequence[Issued], mine: Sequence[Put]) -> Issued | None:

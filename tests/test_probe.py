@@ -80,6 +80,7 @@ def test_it_sees_what_is_served_and_finds_it_valid(edge: TlsEdge) -> None:
         ends=leaf.not_valid_after_utc,
         detail="",
         chain=2,
+        starts=leaf.not_valid_before_utc,
     )
 
 

@@ -55,6 +55,8 @@ class Desk:
         self._paces: dict[tuple[str, Rates], CaPace] = {}
         self._vault: Vault | None = None
         self._challenges: Challenges | None = None
+        self.began = False
+        """A run was begun: what stands may have changed."""
         self.told: list[Trouble] = []
         """What stands in the way of the file itself, for the end of the run."""
 

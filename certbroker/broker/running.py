@@ -17,6 +17,7 @@ from certbroker.errors import CertbrokerError, IssuanceError, LeaseHeld, Provide
 def running(desk: Desk, command: str, reason: str | None) -> Iterator[Run]:
     """An error ends the run too. `reason`: why, in the words of whoever asked."""
     world, store = desk.world, desk.store
+    desk.began = True
     run = Run(desk, _run_id(desk), world.clock.now(), world.clock.monotonic())
     store.begin_run(
         run.id,

@@ -19,6 +19,7 @@ from certbroker.cli import (
     rollback,
     runs,
     setup,
+    watching,
     worlds,
 )
 from certbroker.cli.command import Group
@@ -68,6 +69,7 @@ for module in (
     keeping,
     alerts,
     dashboard,
+    watching,
     worlds,
 ):
     for command in module.COMMANDS:

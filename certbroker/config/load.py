@@ -53,6 +53,7 @@ _SINGLE: Final[Mapping[str, type[tables.Table]]] = {
     "caa": tables.CaaTable,
     "dashboard": tables.DashboardTable,
     "metrics": tables.MetricsTable,
+    "watch": tables.WatchTable,
 }
 _NAMED: Final = ("issuer", "solver", "target", "certificate")
 _MOST_BYTES: Final = 64 * 1024 * 1024
@@ -171,6 +172,7 @@ class _Reader:
         caa, _ = self._single("caa", tables.CaaTable)
         dashboard, _ = self._single("dashboard", tables.DashboardTable)
         metrics, _ = self._single("metrics", tables.MetricsTable)
+        watch, _ = self._single("watch", tables.WatchTable)
         issuers = self._issuers()
         solvers = self._solvers(kinds)
         targets = self._targets(kinds)
@@ -224,6 +226,7 @@ class _Reader:
                 line=self.lines.at(("dashboard", "token")),
             ),
             textfile=None if metrics.textfile is None else Path(self.place(metrics.textfile)),
+            inventory=None if watch.inventory is None else Path(self.place(watch.inventory)),
         )
 
     def _alerts(self, table: tables.AlertsTable) -> AlertSettings:

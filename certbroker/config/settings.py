@@ -207,6 +207,8 @@ class Config:
     dashboard: DashboardSettings = field(default_factory=DashboardSettings)
     textfile: Path | None = None
     """Where each `renew` leaves metrics for node_exporter, absolute; None: nowhere."""
+    inventory: Path | None = None
+    """Where each run leaves what `watch` is given, absolute; None: nowhere."""
 
     @property
     def folder(self) -> Path:

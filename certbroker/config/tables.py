@@ -459,6 +459,15 @@ class MetricsTable(Table):
     )
 
 
+class WatchTable(Table):
+    """[watch]: what a watcher elsewhere is given, which holds no key and no token."""
+
+    inventory: Text | None = Field(
+        default=None,
+        description="a file that each run leaves for certbroker watch: what is served where, and until when",
+    )
+
+
 class ScheduleTable(Table):
     """[schedule]: when the next run comes, and how many versions stay in the store."""
 

@@ -44,8 +44,8 @@ def remember(looks: Sequence[Seen]) -> dict[str, str]:
 
 
 def address(seen: Seen) -> str:
-    """How a look is called: the edge as the owner knows it, and the address behind it when that is another text."""
-    return str(seen.edge) if seen.address in (str(seen.edge), seen.edge.host) else f"{seen.edge} ({seen.address})"
+    """How a look is called, in the store too."""
+    return seen.where
 
 
 def judge(

@@ -6,9 +6,9 @@ the store nor the file is known here.
 
 from __future__ import annotations
 
-from certbroker.notices.condition import Condition, Kind, Severity
+from certbroker.notices.condition import Condition, Kind, Severity, cause
 from certbroker.notices.deciding import AGAIN, SEVERITIES, Telling, Way, covers, decide, told_now, ways
-from certbroker.notices.moments import day, minute
+from certbroker.notices.phrases import day, minute, several
 from certbroker.notices.route import Route, Routes
 from certbroker.notices.told import AlertRow, MuteRow
 from certbroker.notices.words import Message, message
@@ -26,11 +26,13 @@ __all__ = [
     "Severity",
     "Telling",
     "Way",
+    "cause",
     "covers",
     "day",
     "decide",
     "message",
     "minute",
+    "several",
     "told_now",
     "ways",
 ]

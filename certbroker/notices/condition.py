@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -72,3 +74,9 @@ class Condition:
     """The last safe moment of whatever depends on it; None: nothing that we know of."""
     ripe: bool = True
     """Worth telling somebody who did not ask: it lasted longer than one run, or no run will mend it."""
+
+
+def cause(words: str) -> str:
+    """Equal for the same trouble told again: numbers and ids differ from time to time."""
+    plain = re.sub(r"[0-9a-f]*[0-9][0-9a-f-]*", "#", words.lower())
+    return hashlib.sha256(plain.encode()).hexdigest()[:8]

@@ -8,7 +8,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from certbroker.notices.deciding import Telling
-from certbroker.notices.moments import minute
+from certbroker.notices.phrases import minute
 
 _HEADS: Final = {"begun": "", "lasts": "still: ", "over": "over: "}
 

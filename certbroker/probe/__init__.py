@@ -5,7 +5,8 @@ bad certificate is seen and described instead of refused. Whatever a server does
 """
 
 from certbroker.probe.asking import Answer
+from certbroker.probe.handshake import NO_ROUTE
 from certbroker.probe.seen import Seen, Verdict, look
 from certbroker.probe.trust import Roots, judge
 
-__all__ = ["Answer", "Roots", "Seen", "Verdict", "judge", "look"]
+__all__ = ["NO_ROUTE", "Answer", "Roots", "Seen", "Verdict", "judge", "look"]

@@ -144,13 +144,16 @@ def _say_goodbye(connection: SSL.Connection) -> None:
         return  # it hung up first; what it showed is seen
 
 
+NO_ROUTE: Final = ("no route from here", "this machine has no such network")
+"""Nothing is known of the server then: a machine without IPv6 says so of every IPv6 address."""
+
 _ERRNO: Final = {
     errno.ECONNREFUSED: "connection refused",
     errno.ECONNRESET: "connection reset",
-    errno.ENETUNREACH: "no route from here",
-    errno.EHOSTUNREACH: "no route from here",
-    errno.EADDRNOTAVAIL: "no route from here",
-    errno.EAFNOSUPPORT: "this machine has no such network",
+    errno.ENETUNREACH: NO_ROUTE[0],
+    errno.EHOSTUNREACH: NO_ROUTE[0],
+    errno.EADDRNOTAVAIL: NO_ROUTE[0],
+    errno.EAFNOSUPPORT: NO_ROUTE[1],
     errno.ETIMEDOUT: "no answer in time",
 }
 

@@ -59,6 +59,12 @@ class Seen:
     """How many certificates were sent."""
     answer: Answer | None = None
     """To the HTTP request, if one was made."""
+    starts: datetime | None = None
+
+    @property
+    def where(self) -> str:
+        """The edge as the owner knows it, and the address behind it when that is another text."""
+        return str(self.edge) if self.address in (str(self.edge), self.edge.host) else f"{self.edge} ({self.address})"
 
 
 def look(
@@ -108,13 +114,26 @@ def _seen(edge: Edge, name: str, at: datetime, place: Place, heard: Heard, roots
     try:
         chain = [x509.load_der_x509_certificate(der) for der in heard.chain]
         problem = judge_certificates(chain, probe_name(name), roots, at)
-        issued_by, ends = keys.common_name(chain[0].issuer), chain[0].not_valid_after_utc
+        issued_by = keys.common_name(chain[0].issuer)
+        starts, ends = chain[0].not_valid_before_utc, chain[0].not_valid_after_utc
     except keys.UNREADABLE:
         detail = "the certificate cannot be read"
         return Seen(edge, place.shown, name, at, Verdict.INVALID, fingerprint, detail=detail, chain=len(heard.chain))
     verdict = Verdict.INVALID if problem else Verdict.VALID
-    count = len(chain)
-    return Seen(edge, place.shown, name, at, verdict, fingerprint, issued_by, ends, problem or "", count, heard.answer)
+    return Seen(
+        edge,
+        place.shown,
+        name,
+        at,
+        verdict,
+        fingerprint,
+        issued_by,
+        ends,
+        problem or "",
+        len(chain),
+        heard.answer,
+        starts,
+    )
 
 
 def _places(edge: Edge, network: Network, connect_to: Mapping[str, str], timeout: float) -> list[Place]:

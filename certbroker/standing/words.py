@@ -7,6 +7,7 @@ from datetime import datetime
 
 from certbroker.notices import day as day
 from certbroker.notices import minute as minute
+from certbroker.notices import several as several
 from certbroker.serving import OTHER, Cell
 
 
@@ -27,9 +28,3 @@ def served_now(cells: Sequence[Cell], now: datetime) -> str:
     if edges:
         return f"{proven} of {edges} edges serve {what}{end}"
     return f"{what} is there{end}; nobody can look"
-
-
-def several(names: Sequence[str], most: int = 3) -> str:
-    """`a, b, c and 4 more`."""
-    some = ", ".join(names[:most])
-    return f"{some} and {len(names) - most} more" if len(names) > most else some

@@ -115,6 +115,18 @@ class Standings(History):
         with self.reading() as connection:
             return next(map(stand, self._known(connection, [certificate], self._allowance(connection))), None)
 
+    def all_known(self) -> Iterator[Known]:
+        """All that bears on how each declared certificate stands, by name; some hundred are read at a time."""
+        names = [
+            row.certificate for row in self.rows(select(_standing.c.certificate).order_by(_standing.c.certificate))
+        ]
+        for some in _chunks(names):
+            with self.reading() as connection:
+                found = {
+                    known.certificate: known for known in self._known(connection, some, self._allowance(connection))
+                }
+            yield from (found[name] for name in some if name in found)
+
     def standings(self, now: datetime, *, offset: int = 0, limit: int = 25) -> list[Standing]:
         """A page of them: first what is past its last safe moment, then what needs somebody (the worst first), then the rest,
         each by its last safe moment. Every part is a range of an index."""
@@ -176,14 +188,6 @@ class Standings(History):
             statement = statement.join(_cell, _cell.c.certificate == _standing.c.certificate)
             statement = statement.where(_cell.c.target == target)
         return self._only(statement.order_by(_standing.c.renews, _standing.c.certificate).limit(1))
-
-    def first_to_act(self) -> Standing | None:
-        """Whose last safe moment comes first, of those that users are sent to."""
-        facing = select(_cell.c.target).where(
-            _cell.c.certificate == _standing.c.certificate, _cell.c.standby.is_(False)
-        )
-        statement = select(_standing).where(facing.exists(), _standing.c.act_by < NEVER)
-        return self._only(statement.order_by(_standing.c.act_by, _standing.c.certificate).limit(1))
 
     def undeclared(self, names: Collection[str]) -> list[str]:
         """Of these certificates, those that no file which was taken in has; in the same order."""

@@ -41,6 +41,14 @@ class Versions(Boxes, Tally):
         row = self.row(_VARIANTS.where(_is(certificate, key_type)))
         return Variant(certificate, key_type) if row is None else _as_variant(row)
 
+    def roots(self) -> Mapping[int, str]:
+        """By version: the roots (PEM) that it is judged by, where those are not the system's. Equal ones are one text."""
+        once: dict[str, str] = {}
+        rows = self.rows(
+            select(schema.version.c.id, schema.version.c.roots_pem).where(schema.version.c.roots_pem.is_not(None))
+        )
+        return {row.id: once.setdefault(row.roots_pem, row.roots_pem) for row in rows}
+
     def variants(self, certificate: str) -> Mapping[KeyType, Variant]:
         """Those that were ever ordered, by key type."""
         mine = _VARIANTS.where(_variant.c.certificate == certificate)

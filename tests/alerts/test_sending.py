@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from certbroker.alerts import Herald, Outcome, announced
-from certbroker.errors import CertbrokerError, UsageError
 from certbroker.notices import Message, Route
 from certbroker.notices.sending import NotSent, send
 from certbroker.secret import Secret, SecretRef
@@ -65,18 +64,11 @@ def test_by_apprise() -> None:
 class Stumbling(Herald):
     """One with a mistake of ours in it."""
 
-    def __init__(self, *, opened: bool = True) -> None:
-        self.open = opened
+    def __init__(self) -> None:
         self.beats: list[str] = []
-        self.refused: list[CertbrokerError | None] = []
 
-    def tell(self, refused: CertbrokerError | None = None) -> list[Outcome]:
-        self.refused.append(refused)
+    def tell(self) -> list[Outcome]:
         raise RuntimeError("a mistake")
-
-    @property
-    def listens(self) -> bool:
-        return self.open
 
     def beat(self, path: str = "") -> str:
         self.beats.append(path)
@@ -105,11 +97,3 @@ def test_a_run_that_raises_has_failed(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt), announced(make_world(tmp_path), herald):
         raise KeyboardInterrupt
     assert herald.beats == ["/start", "/fail"]
-
-
-@pytest.mark.parametrize("opened", [True, False])
-def test_a_run_that_never_had_its_store_tells_why(tmp_path: Path, opened: bool) -> None:
-    herald, wrong = Stumbling(opened=opened), UsageError("$STORE is not set")
-    with pytest.raises(UsageError), announced(make_world(tmp_path), herald):
-        raise wrong
-    assert herald.refused == [None if opened else wrong]

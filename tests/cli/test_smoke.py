@@ -58,7 +58,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
         house.write(folder)
         environ = {"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONWARNINGS": "error", **house.secrets}
         program = Program(folder, environ)
-        for first in (["init"], ["renew"], ["export", "--all", "taken"]):
+        for first in (["init"], ["renew"], ["export", "--all", "taken"], ["inventory", "-o", "inventory.json"]):
             done = program(*first)
             assert done.returncode == 0, done.stdout + done.stderr
         yield program
@@ -87,6 +87,8 @@ ANSWERS = [
     "takeover main",
     "handback main --target fly-blue",
     "dashboard --export pages",
+    "inventory",
+    "watch inventory.json",
     "alerts show",
     "mute main --for 1d -m known",
     "account show",
@@ -177,6 +179,35 @@ def test_without_a_file_it_says_so(bare: Program) -> None:
     assert "error: " in done.stderr
     assert "hint: " in done.stderr
     assert "Traceback" not in done.stderr
+
+
+BROKERS = ("acme", "alembic", "dns", "jinja2", "josepy", "prometheus_client", "rich", "sqlalchemy", "starlette")
+"""What only a broker needs."""
+
+
+def test_the_watcher_has_nothing_of_the_broker(served: Program, tmp_path: Path) -> None:
+    """Neither its environment nor its modules; and it needs no file but the inventory."""
+    (tmp_path / "inventory.json").write_bytes((served.folder / "inventory.json").read_bytes())
+    bare = Program(tmp_path, {"PATH": os.environ["PATH"], "PYTHONWARNINGS": "error"})
+    done = bare("watch", "inventory.json", flags=("-X", "importtime"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "certbroker.probe" in loaded
+    assert {each.partition(".")[0] for each in loaded}.isdisjoint(BROKERS)
+    assert not {
+        each for each in loaded if each.startswith(("certbroker.vault", "certbroker.store", "certbroker.config"))
+    }
+
+
+def test_the_watcher_stays_until_it_is_asked_to_end(served: Program) -> None:
+    line = [sys.executable, "-m", "certbroker", "watch", "inventory.json", "--every", "1s"]
+    started = subprocess.Popen(line, cwd=served.folder, env=served.environ, stdout=subprocess.PIPE, text=True)
+    with started:
+        assert started.stdout
+        told = [started.stdout.readline() for _ in range(2)]
+        started.terminate()
+        assert started.wait(30) == 0
+    assert all("looks at 3 targets see what should be served" in each for each in told)
 
 
 @pytest.mark.parametrize("option", ["--help", "--version"])

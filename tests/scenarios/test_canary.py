@@ -124,12 +124,17 @@ token = {{ env = "DASHBOARD_TOKEN" }}
 [metrics]
 textfile = "certbroker.prom"
 
+[watch]
+inventory = "inventory.json"
+
 [certificate.hooked]
 names = ["www.example.net"]
 keys = ["ecdsa-p384", "ecdsa-p256"]
 targets = ["folder", "fly-green"]
 """
 
+
+WAYS = ("--page", "webhook=env:PAGER_URL", "--tell", "slack=env:SLACK_URL", "--heartbeat", "env:HEARTBEAT_URL")
 
 MANY = """
 [solver.many]
@@ -318,6 +323,9 @@ def test_every_command_gives_nothing_away(place: Town) -> None:
         talk.run("explain", "dnsimple")
         talk.run("dashboard", "--export", "pages", ends=0)
         assert "certbroker_certificate_target_agrees" in (place.folder / "certbroker.prom").read_text()
+        talk.run("inventory", ends=0)
+        talk.run("watch", "inventory.json", "--state", "watch.json", *WAYS, ends=None)
+        talk.run("watch", "inventory.json", "--test", *WAYS, ends=0)
         talk.run("alerts", "show", ends=0)
         talk.run("alerts", "test", ends=0)
         talk.run("mute", "main", "--for", "1d", "-m", "known", ends=0)

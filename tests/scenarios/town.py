@@ -140,10 +140,9 @@ def town(
     second_ca: bool = False,
     chain_length: int = 2,
     alternates: int = 0,
-    clock: TestClock | None = None,
 ) -> Iterator[Town]:
     """A town with its file, its store and its vault key."""
-    clock = clock or TestClock()
+    clock = TestClock()
     with Sandbox(
         clock=clock,
         rng=random.Random(7),

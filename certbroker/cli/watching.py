@@ -1,0 +1,385 @@
+"""`inventory` and `watch`: what a watcher elsewhere is given, and the watcher."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import signal
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from certbroker.cli.command import Command, as_json
+from certbroker.cli.paper import Paper, counted
+from certbroker.cli.runs import Seconds
+from certbroker.errors import BadMaterial, StoreError, UsageError
+from certbroker.secret import SecretRef, expand
+from certbroker.world import World
+
+if TYPE_CHECKING:
+    from certbroker.broker import Desk
+    from certbroker.notices import Condition, Route
+    from certbroker.watch.rounds import Round, Sent
+
+log = logging.getLogger("certbroker")
+
+MODE: Final = 0o644
+"""Anybody may read an inventory: it holds no secret."""
+
+SHORTEST: Final = 1.0
+"""Seconds between two rounds."""
+
+
+@contextmanager
+def left_for_the_watcher(desk: Desk, path: Path) -> Iterator[None]:
+    """However the command ended: if it began a run, what stands may have changed, and the watcher is told."""
+    try:
+        yield
+    finally:
+        if desk.began:
+            wrong = _leave(desk, path)
+            if wrong:
+                desk.world.stderr.write(f"note: no inventory in {path}: {wrong}\n")
+
+
+def _leave(desk: Desk, path: Path) -> str:
+    """What is in the way, in words; nothing that the run would have to know of is raised."""
+    from certbroker import whole
+    from certbroker.standing.inventory import inventory as made
+
+    try:
+        whole.put(path, made(desk.store, desk.config, desk.world.clock.now(), desk.world.host).text(), MODE)
+    except (StoreError, BadMaterial) as error:
+        return error.what
+    except OSError as error:
+        return error.strerror or str(error)
+    except Exception as error:
+        log.exception("a bug: no inventory")
+        return f"a bug: {type(error).__name__}: {error}"
+    return ""
+
+
+@click.command(cls=Command)
+@click.option("-o", "--output", metavar="FILE", help="Into FILE, in one piece, instead of onto the screen.")
+@click.pass_context
+def inventory(ctx: click.Context, output: str | None) -> int:
+    """What `watch` is given: names, targets, edges, what each is to serve and until when. No key and no token is in it.
+
+    From the store alone, as status. With [watch] inventory in the file, each run writes it by itself.
+    """
+    from certbroker import broker
+    from certbroker.standing.inventory import inventory as made
+
+    world: World = ctx.find_root().obj
+    config = broker.read_config(world, ctx.find_root().meta.get("certbroker.config"))
+    store = ctx.with_resource(broker.open_store(world, config))
+    found = made(store, config, world.clock.now(), world.host)
+    if output is None:
+        world.stdout.write(found.text().decode())
+        return 0
+    from certbroker import whole
+
+    path = _path(world, output)
+    try:
+        whole.put(path, found.text(), MODE)
+    except OSError as error:
+        raise UsageError(f"{output} cannot be written: {error.strerror or error}") from None
+    edges = {
+        (at.target, edge.host, edge.port) for entry in found.certificates for at in entry.targets for edge in at.edges
+    }
+    Paper(world).line(
+        f"{counted(len(found.certificates), 'certificate')} at {counted(len(edges), 'edge')}; certbroker watch {output}"
+    )
+    return 0
+
+
+@click.command(cls=Command)
+@click.argument("source", metavar="INVENTORY")
+@click.option("--within", type=Seconds(), metavar="DURATION", help="Also tell of what ends so soon, e.g. 7d.")
+@click.option("--every", type=Seconds(), metavar="DURATION", help="Stay, and look again and again, e.g. 10m.")
+@click.option("--state", metavar="FILE", help="Remembers what was told, so that it is told once, daily, and when over.")
+@click.option(
+    "--page", multiple=True, metavar="WAY=WHERE", help="Whom to wake, e.g. webhook=env:PAGER_URL; repeatable."
+)
+@click.option(
+    "--tell", multiple=True, metavar="WAY=WHERE", help="Whom to tell all the rest, e.g. slack=file:PATH; repeatable."
+)
+@click.option("--heartbeat", metavar="WHERE", help="A URL that hears of every round, e.g. env:HEARTBEAT_URL.")
+@click.option("--mail-from", metavar="ADDRESS", help="Whom mails are from, with smtp=WHERE.")
+@click.option("--mail-to", multiple=True, metavar="ADDRESS", help="Whom they are for; repeatable.")
+@click.option("--test", is_flag=True, help="Send a test on every way, and look at nothing.")
+@as_json
+@click.pass_context
+def watch(
+    ctx: click.Context,
+    source: str,
+    within: float | None,
+    every: float | None,
+    state: str | None,
+    page: tuple[str, ...],
+    tell: tuple[str, ...],
+    heartbeat: str | None,
+    mail_from: str | None,
+    mail_to: tuple[str, ...],
+    test: bool,
+    as_json: bool,
+) -> int:
+    """Look from anywhere whether every edge serves what INVENTORY (a path or an https URL) says. Needs no key and no token.
+
+    Ends 1 if an edge disagrees, something ends soon or the inventory is old, 2 if the inventory cannot be read.
+    """
+    from certbroker.watch.memory import Memory
+    from certbroker.watch.reading import shown
+    from certbroker.watch.rounds import Ears, Watcher
+
+    world: World = ctx.find_root().obj
+    mail = (mail_from, mail_to)
+    ears = Ears(
+        tuple(_route(each, "--page", mail) for each in page),
+        tuple(_route(each, "--tell", mail) for each in tell),
+        _reference(heartbeat, "--heartbeat") if heartbeat else None,
+    )
+    if every is not None and every < SHORTEST:
+        raise UsageError("--every is at least 1s", hint="as in --every 10m")
+    if ears.anybody and state is None and every is None and not test:
+        raise UsageError(
+            "to tell a thing once, --page and --tell need something that remembers",
+            hint="add --state FILE; or --every, which remembers as long as it runs",
+        )
+    ends = _Ends()
+    memory = Memory.open(_path(world, state) if state else None, shown(source))
+    limit = timedelta(seconds=within) if within is not None else None
+    watcher = Watcher(world, source, memory, ears, within=limit, stopped=ends.stopped)
+    if test:
+        return _tested(world, watcher.test(), as_json=as_json)
+    if every is None:
+        done = watcher.round()
+        assert done is not None
+        _show(world, done, as_json=as_json, source=shown(source))
+        return done.exit_code
+    ends.listen()
+    return _stay(world, watcher, every, ends, as_json=as_json, source=shown(source))
+
+
+def _stay(world: World, watcher: Any, every: float, ends: _Ends, *, as_json: bool, source: str) -> int:
+    """Round after round until SIGTERM; what is told in full is what is new."""
+    from certbroker.watch.patience import rest
+
+    known: set[str] = set()
+    while True:
+        begun = world.clock.monotonic()
+        done: Round | None = watcher.round()
+        if done is None:
+            return 0
+        _show(world, done, as_json=as_json, source=source, known=known, lines=True)
+        world.stdout.flush()
+        world.stderr.flush()
+        known = {each.key for each in done.conditions}
+        if not rest(world.clock, max(0.0, every - (world.clock.monotonic() - begun)), ends.stopped):
+            return 0
+
+
+class _Ends:
+    """SIGTERM asks for the end: the round under way tells nobody anything, and all is as the round before left it."""
+
+    def __init__(self) -> None:
+        self._asked = threading.Event()
+
+    def listen(self) -> None:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, lambda *_: self._asked.set())
+
+    def stopped(self) -> bool:
+        return self._asked.is_set()
+
+
+# ---- what was asked for ------------------------------------------------------------------------------------------------
+
+
+def _path(world: World, text: str) -> Path:
+    path = Path(expand(text, world.environ))
+    return path if path.is_absolute() else world.cwd / path
+
+
+def _reference(text: str, option: str) -> SecretRef:
+    """Where a URL is found: it is a secret, so it does not stand on a command line, which everybody sees."""
+    kind, _, rest = text.partition(":")
+    if kind == "env" and re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", rest):
+        return SecretRef(env=rest)
+    if kind == "file" and rest:
+        return SecretRef(file=rest)
+    raise UsageError(f"{option} does not say where its URL is found", hint="as env:NAME of a variable, or file:PATH")
+
+
+def _route(text: str, option: str, mail: tuple[str | None, tuple[str, ...]]) -> Route:
+    from certbroker.notices import Route
+
+    way, _, where = text.partition("=")
+    sender, to = mail
+    match way:
+        case "webhook" | "slack" | "apprise":
+            return Route(way, _reference(where, option))
+        case "smtp":
+            addresses = [sender or "", *to]
+            if not to or not all(re.fullmatch(r"[^\s<>,;\"@]+@[^\s<>,;\"@]+", each) for each in addresses):
+                raise UsageError(
+                    "smtp needs --mail-from and --mail-to", hint="each an address, as in someone@example.com"
+                )
+            return Route("smtp", _reference(where, option), sender, to)
+    raise UsageError(
+        f"{option} names no way to tell",
+        hint=f"as in {option} webhook=env:PAGER_URL; there is webhook, slack, smtp and apprise",
+    )
+
+
+# ---- what came of it ---------------------------------------------------------------------------------------------------
+
+
+def _tested(world: World, sent: Sequence[Sent], *, as_json: bool) -> int:
+    if not sent:
+        raise UsageError("nobody is named to tell", hint="add --page, --tell or --heartbeat")
+    failed = [each for each in sent if each.error]
+    paper = Paper(world)
+    if as_json:
+        paper.json({"sent": sent, "exit_code": 1 if failed else 0})
+        return 1 if failed else 0
+    for each in sent:
+        sign = paper.sign("fail" if each.error else "ok")
+        paper.line(f"{sign} {each.way}: {each.error or 'sent; look whether it arrived'}")
+    return 1 if failed else 0
+
+
+def _show(
+    world: World,
+    done: Round,
+    *,
+    as_json: bool,
+    source: str,
+    known: frozenset[str] | set[str] = frozenset(),
+    lines: bool = False,
+) -> None:
+    """`known`: what was shown before. `lines`: one for each round, with its moment."""
+    paper = Paper(world)
+    if as_json:
+        value = _value(done, source)
+        paper.line(json.dumps(value, ensure_ascii=False)) if lines else paper.json(value)
+        return
+    from certbroker.notices import minute
+    from certbroker.watch.judging import UNREAD
+
+    if not lines:
+        _table(paper, done)
+    for each in done.conditions:
+        if each.key in known:
+            continue
+        if done.error is not None and each.key == UNREAD:
+            *more, last = done.error.what.splitlines()
+            for line in more:
+                paper.story(f"error: {line}")
+            paper.trouble(last, each.now, each.hint)
+        else:
+            paper.trouble(f"{each.subject}: {each.what}", each.now, each.hint)
+    for note in done.notes:
+        paper.story(f"note: {note}")
+    paper.line((f"{minute(done.at)}: " if lines else "") + _truth(done))
+
+
+def _table(paper: Paper, done: Round) -> None:
+    """What was looked at, by target."""
+    good, all_ = _counts(done)
+    rows = [
+        (
+            paper.sign("ok" if good.get(target) == many else "fail"),
+            target,
+            f"{good.get(target, 0)} of {counted(many, 'look')}",
+        )
+        for target, many in sorted(all_.items(), key=lambda each: (good.get(each[0]) == each[1], each[0]))
+    ]
+    if rows:
+        paper.table(("", "target", "as it should be"), rows)
+
+
+def _counts(done: Round) -> tuple[Mapping[str, int], Mapping[str, int]]:
+    from collections import Counter
+
+    good = Counter(look.at.target for look in done.judgement.good)
+    return good, good + Counter(each.look.at.target for each in done.judgement.wrong)
+
+
+def _truth(done: Round) -> str:
+    from certbroker.notices import minute
+
+    good, all_ = _counts(done)
+    many, fine = sum(all_.values()), sum(good.values())
+    parts = []
+    if done.conditions:
+        parts.append(
+            f"{counted(len(done.conditions), 'thing')} {'needs' if len(done.conditions) == 1 else 'need'} somebody"
+        )
+    if done.inventory is None:
+        parts.append("nothing was looked at")
+    elif not many:
+        parts.append("no edge is known to look at")
+    elif fine == many:
+        parts.append(f"all {counted(many, 'look')} at {counted(len(all_), 'target')} see what should be served")
+    else:
+        parts.append(f"{fine} of {many} looks at {counted(len(all_), 'target')} see what should be served")
+    if done.judgement.aside:
+        parts.append(
+            f"{counted(done.judgement.aside, 'IPv6 address', 'IPv6 addresses')} not looked at: no way from here"
+        )
+    if done.inventory is not None:
+        kept = ", the last that could be read" if done.error else ""
+        parts.append(f"inventory of {minute(done.inventory.written)}{kept}")
+    return " · ".join(parts) + (f" (exit {done.exit_code})" if done.exit_code else "")
+
+
+def _value(done: Round, source: str) -> dict[str, Any]:
+    told = done.inventory
+    good, all_ = _counts(done)
+    return {
+        "at": done.at.isoformat(),
+        "inventory": {
+            "source": source,
+            "host": told.host if told else None,
+            "written": told.written.isoformat() if told else None,
+            "next_writing": told.next_writing.isoformat() if told else None,
+            "error": done.error.what if done.error else None,
+        },
+        "looks": sum(all_.values()),
+        "good": sum(good.values()),
+        "aside": done.judgement.aside,
+        "wrong": [
+            {
+                "certificate": each.look.entry.name,
+                "target": each.look.at.target,
+                "name": each.look.seen.name,
+                "edge": each.look.seen.where,
+                "verdict": each.look.seen.verdict.value,
+                "fingerprint": each.look.seen.fingerprint,
+                "ends": each.look.seen.ends.isoformat() if each.look.seen.ends else None,
+                "what": each.words,
+            }
+            for each in done.judgement.wrong
+        ],
+        "conditions": [_condition(each) for each in done.conditions],
+        "sent": [{"way": each.way, "title": each.title, "error": each.error} for each in done.sent],
+        "notes": list(done.notes),
+        "exit_code": done.exit_code,
+    }
+
+
+def _condition(each: Condition) -> dict[str, Any]:
+    from certbroker.jsonable import jsonable
+
+    found: dict[str, Any] = jsonable(each)
+    return found
+
+
+COMMANDS = (inventory, watch)
