@@ -21,6 +21,7 @@ from certbroker.sandbox.dns import DnsServer
 from certbroker.store import Store
 from certbroker.vault import Vault
 from certbroker.world import Clock, World
+from tests.fresh import empty_store
 from tests.world import make_world
 
 TSIG = base64.b64encode(b"a key of thirty-two bytes, secret").decode()
@@ -81,7 +82,7 @@ def desk(
     """One at `folder`. `tsig`: the key "certbroker." as the server at `dns` knows it."""
     world = make_world(folder, clock=clock, environ={"TSIG": tsig})
     vault = Vault.make("file:vault.key", world.environ, folder, clock.now())
-    store = Store.open(f"sqlite:///{folder / 'store.db'}", clock)
+    store = Store.open(empty_store(folder / "store.db"), clock)
     try:
         yield Desk(world, store, vault, dns, settings, **more)
     finally:

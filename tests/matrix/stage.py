@@ -37,6 +37,7 @@ from certbroker.testkit.simulator import Request, Simulator, SimulatorTransport,
 from certbroker_fastly.simulator import FastlySimulator
 from certbroker_fly.simulator import FlyApp, FlySimulator
 from tests.clock import START, TestClock
+from tests.fresh import empty_store
 from tests.matrix.edges import Edges
 from tests.world import make_world
 
@@ -216,8 +217,9 @@ class Stage:
         (self.folder / "certbroker.toml").write_text(text)
         self._config = None
         if self._store is None:
+            address = empty_store(self.folder / "state" / "store.db")
             assert main(["init"], self._world()) == 0
-            self._store = Store.open(f"sqlite:///{self.folder}/state/store.db", self.clock)
+            self._store = Store.open(address, self.clock)
 
     @property
     def store(self) -> Store:

@@ -34,7 +34,7 @@ def attempt(folder: Path, victims: Victims, number: int, when: When) -> bool:
     with Sandbox(clock=clock, rng=random.Random(7), second_ca=True) as house:
         town = Town(folder, house, clock)
         town.configure(certificates=town.certificate(targets=("folder",)))
-        town.run("init")
+        town.init()
         town.ca.faults.append(Fault(Response.html(503, "away"), skip=5, times=1000))
         town.ca2.faults.append(
             Fault(victims.kill, when=when, skip=number, matches=lambda r: when == "before" or r.write)

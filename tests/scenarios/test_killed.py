@@ -176,7 +176,7 @@ def scene(folder: Path, victims: Victims) -> Iterator[Scene]:
     with Sandbox(clock=clock, rng=random.Random(7)) as house:
         town = Town(folder, house, clock)
         town.configure(certificates=town.certificate(names=NAMES, targets=TARGETS))
-        town.run("init")
+        town.init()
         yield Scene(town, victims)
 
 

@@ -118,7 +118,7 @@ def scene(folder: Path, victims: Victims, *, moves: bool = True) -> Iterator[Sce
         label(town, flydns(town))
         house.dnsimple.add_record("example.com", "_acme-challenge.www", "CNAME", f"www.{flydns(town)}")
         town.ca.bad.offered = ("dns-01",)
-        town.run("init")
+        town.init()
         with users(town, edges(town), NAMES) as made:
             yield Scene(town, victims)
         assert made.bad == []

@@ -17,6 +17,7 @@ from certbroker.sandbox.house import Sandbox
 from certbroker.store import Store
 from certbroker.world import World
 from tests.clock import TestClock
+from tests.fresh import empty_store
 from tests.world import CountingNetwork, make_world
 
 
@@ -77,6 +78,11 @@ class Town:
         assert ends is None or code == ends, f"certbroker {' '.join(argv)} ended {code}:\n{ran.out}\n{ran.err}"
         return ran
 
+    def init(self) -> None:
+        """The first command, for which all but the vault key is there."""
+        empty_store(self.store_file)
+        self.run("init")
+
     def later(self, **step: float) -> None:
         self.clock.advance(timedelta(**step))
 
@@ -109,10 +115,14 @@ class Town:
         ]
         return "\n".join(lines) + "\n"
 
+    @property
+    def store_file(self) -> Path:
+        return self.folder / "state" / "store.db"
+
     @contextmanager
     def store(self) -> Iterator[Store]:
         """The town's store, for a look inside."""
-        store = Store.open(f"sqlite:///{self.folder / 'state' / 'store.db'}", self.clock)
+        store = Store.open(f"sqlite:///{self.store_file}", self.clock)
         try:
             yield store
         finally:
@@ -154,7 +164,7 @@ def town(
         made = Town(folder, house, clock)
         made.configure()
         if init:
-            made.run("init")
+            made.init()
         yield made
         second = [] if house.ca2 is None else [house.ca2]
         for outside in (made.ca, *second, house.dnsimple, *map(made.platform, house.platforms)):

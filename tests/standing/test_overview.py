@@ -16,6 +16,7 @@ from certbroker.standing import Kind, Stand, as_of, overview
 from certbroker.store import SeenRow, Store
 from tests.clock import START, TestClock
 from tests.config.files import HEAD, read
+from tests.fresh import empty_store
 from tests.store.fixtures import add, draft
 from tests.store.test_deployments import row
 
@@ -30,7 +31,7 @@ def clock() -> TestClock:
 
 @pytest.fixture
 def store(tmp_path: Path, clock: TestClock) -> Iterator[Store]:
-    with Store.open(f"sqlite:///{tmp_path}/store.db", clock) as opened:
+    with Store.open(empty_store(tmp_path / "store.db"), clock) as opened:
         yield opened
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections import Counter
 from datetime import UTC, datetime
+from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,6 +14,7 @@ from certbroker.model import KeyType, Live, Owner, Phase, Record, Restorable, Ve
 from certbroker.store import Store
 from certbroker.store.rows import decode_live, decode_records, encode_live, encode_records, plain
 from tests.clock import TestClock
+from tests.fresh import empty_store
 from tests.store.fixtures import add, draft
 from tests.store.test_deployments import row
 
@@ -65,7 +67,7 @@ _VERSIONS = st.integers(min_value=0, max_value=3)
     )
 )
 def test_the_tally_is_what_counting_would_give(steps: list[tuple[int | str, KeyType | str, Phase | bool]]) -> None:
-    with tempfile.TemporaryDirectory() as folder, Store.open(f"sqlite:///{folder}/s.db", TestClock()) as store:
+    with tempfile.TemporaryDirectory() as folder, Store.open(empty_store(Path(folder, "s.db")), TestClock()) as store:
         made: list[Version] = []
         for what, where, how in steps:
             if isinstance(where, KeyType):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from hypothesis import given, settings
@@ -18,6 +19,7 @@ from certbroker.safe import Allowance
 from certbroker.serving import Standing
 from certbroker.store import DeploymentRow, DriftRow, NewOrderRow, PinRow, SeenRow, Store
 from tests.clock import START, TestClock
+from tests.fresh import empty_store
 from tests.store.fixtures import BOX, draft
 
 CERTIFICATES = ("a", "b")
@@ -185,7 +187,7 @@ _number = st.integers(min_value=0, max_value=5)
 def test_what_is_kept_is_what_the_rows_say(steps: list[tuple[Any, int, int, int]], together: int) -> None:
     """`together`: so many writes a transaction."""
     clock = TestClock()
-    with tempfile.TemporaryDirectory() as folder, Store.open(f"sqlite:///{folder}/s.db", clock) as store:
+    with tempfile.TemporaryDirectory() as folder, Store.open(empty_store(Path(folder, "s.db")), clock) as store:
         writer = Writer(store, clock)
         writer.take_in(2, 3, 2)
         writer.issue(0, 0, 1)
