@@ -9,6 +9,9 @@ BIN := $(VENV)/bin
 # More than there are cores: many tests wait for a paced platform or for the disk.
 WORKERS ?= $(shell echo $$((2 * $$(nproc 2>/dev/null || echo 2))))
 
+# Where bytecode is not kept, each worker would compile every test anew: 5 s of CPU each.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test interop bench check format clean
 
 demo: $(VENV)/run

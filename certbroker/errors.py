@@ -74,7 +74,11 @@ class BadMaterial(CertbrokerError):
 
 
 class StoreError(CertbrokerError):
-    """The store refused us; what it held before, it still holds."""
+    """The store refused us; what it held before, it still holds. `retryable`: the next run may well find it willing."""
+
+    def __init__(self, what: str, *, hint: str | None = None, now: str | None = None, retryable: bool = False) -> None:
+        super().__init__(what, hint=hint, now=now)
+        self.retryable = retryable
 
 
 class VaultError(CertbrokerError):

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests import compiled
+
 pytest.register_assert_rewrite(
     "certbroker.testkit.behaviour", "certbroker.testkit.bad_days", "certbroker.testkit.managing"
 )
@@ -15,6 +17,8 @@ pytest.register_assert_rewrite(
 # Timing never fails a test: a busy machine draws slowly too.
 settings.register_profile("certbroker", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("certbroker")
+
+compiled.keep_for_all_engines()
 
 
 @pytest.fixture(autouse=True)

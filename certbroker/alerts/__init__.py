@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from certbroker.alerts.announcing import announced
+from certbroker.alerts.spare import Spare
 from certbroker.alerts.telling import Herald, Outcome
 
-__all__ = ["Herald", "Outcome", "announced"]
+__all__ = ["Herald", "Outcome", "Spare", "announced"]

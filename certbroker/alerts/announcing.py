@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from certbroker.alerts.telling import Herald
-from certbroker.errors import StoreError
+from certbroker.errors import CertbrokerError, StoreError
 from certbroker.world import World
 
 log = logging.getLogger("certbroker")
@@ -19,23 +19,28 @@ FAILED = (1, 2)
 def announced(world: World, herald: Herald) -> Iterator[list[int]]:
     """The caller appends the run's exit code; a run that raises instead has failed. No trouble here is one of the run."""
     codes: list[int] = []
+    refused: CertbrokerError | None = None
     herald.beat("/start")
     try:
         yield codes
+    except CertbrokerError as error:
+        if isinstance(error, StoreError) or not herald.listens:  # its address may be a secret that is not there
+            refused = error
+        raise
     finally:
-        _tell(world, herald)
-        error = herald.beat("/fail" if not codes or codes[-1] in FAILED else "")
-        if error:
-            world.stderr.write(f"note: the heartbeat was not heard: {error}\n")
+        _tell(world, herald, refused)
+        unheard = herald.beat("/fail" if not codes or codes[-1] in FAILED else "")
+        if unheard:
+            world.stderr.write(f"note: the heartbeat was not heard: {unheard}\n")
 
 
-def _tell(world: World, herald: Herald) -> None:
+def _tell(world: World, herald: Herald, refused: CertbrokerError | None) -> None:
     try:
-        for each in herald.tell():
+        for each in herald.tell(refused):
             if each.error:
                 world.stderr.write(f"note: nobody was told on the way {each.way}: {each.error}\n")
     except StoreError as error:
-        world.stderr.write(f"note: nobody was told of anything: {error.what}\n")
+        world.stderr.write(f"note: not everything was told: {error.what}\n")
     except Exception:
         log.exception("people could not be told")
         world.stderr.write("note: nobody was told of anything, by a mistake of ours; -vv shows it\n")

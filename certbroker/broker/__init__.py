@@ -26,7 +26,15 @@ if TYPE_CHECKING:
     from certbroker.broker.forgetting import Forgotten, forget, forget_host
     from certbroker.broker.looking import Look, probe
     from certbroker.broker.needed import Needed, Records, challenges
-    from certbroker.broker.opening import home_path, open_desk, open_store, read_config, sqlite_file, store_url
+    from certbroker.broker.opening import (
+        beside_store,
+        home_path,
+        open_desk,
+        open_store,
+        read_config,
+        sqlite_file,
+        store_url,
+    )
     from certbroker.broker.ownership import Ownership, who_owns
     from certbroker.broker.plans import Plans, show
     from certbroker.broker.readiness import Ready, ready
@@ -56,6 +64,7 @@ __all__ = [
     "State",
     "Status",
     "Trouble",
+    "beside_store",
     "challenges",
     "check",
     "day",
@@ -103,7 +112,7 @@ _PLACES: Final = {
     "forgetting": "Forgotten forget forget_host",
     "looking": "Look probe",
     "needed": "Needed Records challenges",
-    "opening": "home_path open_desk open_store read_config sqlite_file store_url",
+    "opening": "beside_store home_path open_desk open_store read_config sqlite_file store_url",
     "ownership": "Ownership who_owns",
     "plans": "Plans show",
     "readiness": "Ready ready",

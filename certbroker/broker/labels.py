@@ -7,7 +7,7 @@ difference. The finding's kind is `label`, its name the label's.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -71,10 +71,9 @@ def needed_by(desk: Desk, label: str) -> list[Certificate]:
 def look(desk: Desk, certificates: Sequence[Certificate]) -> list[Line]:
     """The daily look. What came right is a line; what went wrong is told from the store; what never was is no loss."""
     now = desk.world.clock.now()
-    with ThreadPoolExecutor(TOGETHER) as pool:
-        found = list(pool.map(lambda certificate: _look(desk, certificate), certificates)) if certificates else []
+    lines = _look(desk, certificates)
     desk.store.set_due([DueRow("check", f"{KIND}/{c.name}", next_look(c.name, now)) for c in certificates])
-    return [line for lines in found for line in lines]
+    return lines
 
 
 def look_again(desk: Desk, *, asked: bool = False) -> list[Line]:
@@ -95,19 +94,18 @@ def look_again(desk: Desk, *, asked: bool = False) -> list[Line]:
                 )
         else:
             users = [c for c in desk.config.certificates.values() if (finding.kind, finding.name) == (OF_CHECK, c.name)]
-        for certificate in users:
-            lines += _look(desk, certificate)
+        lines += _look(desk, users)
     return lines
 
 
-def proven(desk: Desk, certificate: Certificate) -> None:
-    """An order went through: its labels are remembered as they are now, without another word."""
-    _look(desk, certificate)
+def proven(desk: Desk, certificates: Sequence[Certificate]) -> None:
+    """Their orders went through: the labels are remembered as they are now, without another word."""
+    _look(desk, certificates)
 
 
 def fails(desk: Desk, certificate: Certificate) -> bool:
     """Look now: whether a label of it is not ours, which is a finding then."""
-    _look(desk, certificate)
+    _look(desk, [certificate])
     failing = {finding.name for finding in desk.store.findings(state="fail") if finding.kind == KIND}
     try:
         return not failing.isdisjoint(watched(desk, certificate))
@@ -115,28 +113,45 @@ def fails(desk: Desk, certificate: Certificate) -> bool:
         return False
 
 
-def _look(desk: Desk, certificate: Certificate) -> list[Line]:
-    if not any(variant.wanted for variant in desk.store.variants(certificate.name).values()):
-        return []  # the first order says what stands in its way
-    try:
-        places = watched(desk, certificate)
-    except IssuanceError:
-        return []  # the issuer's own line says it
-    lines = []
-    ours = bool(places)
+def _look(desk: Desk, certificates: Sequence[Certificate]) -> list[Line]:
+    """All are looked at at once, and what that comes to is written in one go."""
+    known = {
+        variant.certificate for variant in desk.store.variants_of([c.name for c in certificates]) if variant.wanted
+    }
+    some = [c for c in certificates if c.name in known]  # the first order says what stands in another's way
+    if not some:
+        return []
     with ThreadPoolExecutor(TOGETHER) as pool:
-        seen = list(pool.map(lambda place: desk.challenges().holding(*place), places.values()))
+        places = list(pool.map(lambda certificate: _watched_now(desk, certificate), some))
+        seen = pool.map(lambda place: desk.challenges().holding(*place), [p for each in places for p in each.values()])
+        found = [dict(zip(each, seen, strict=False)) for each in places]
     with desk.store.together():
-        for label, found in zip(places, seen, strict=True):
-            known = desk.store.label(label)
-            row, finding = judge(known, found, certificate.name, desk.world.clock.now())
-            if row is not None:
-                desk.store.put_label(row)
-            if finding is not None:
-                lines += _told(desk, finding, silent=known is None)
-            ours = ours and found.whose is Whose.OURS
-    if ours and any((f.kind, f.name) == (OF_CHECK, certificate.name) for f in desk.store.findings(state="fail")):
-        remember(desk, Finding(State.OK, OF_CHECK, certificate.name, "its labels are ours"))
+        failing = {(f.kind, f.name) for f in desk.store.findings(state="fail")}
+        lines = []
+        for certificate, holdings in zip(some, found, strict=True):
+            lines += _judged(desk, certificate, holdings)
+            ours = holdings and all(holding.whose is Whose.OURS for holding in holdings.values())
+            if ours and (OF_CHECK, certificate.name) in failing:
+                remember(desk, Finding(State.OK, OF_CHECK, certificate.name, "its labels are ours"))
+    return lines
+
+
+def _watched_now(desk: Desk, certificate: Certificate) -> dict[str, tuple[str, Means]]:
+    try:
+        return watched(desk, certificate)
+    except IssuanceError:
+        return {}  # the issuer's own line says it
+
+
+def _judged(desk: Desk, certificate: Certificate, holdings: Mapping[str, Holding]) -> list[Line]:
+    lines = []
+    for label, found in holdings.items():
+        known = desk.store.label(label)
+        row, finding = judge(known, found, certificate.name, desk.world.clock.now())
+        if row is not None:
+            desk.store.put_label(row)
+        if finding is not None:
+            lines += _told(desk, finding, silent=known is None)
     return lines
 
 

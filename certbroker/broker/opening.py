@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 from certbroker import challenges, registry
 from certbroker.broker.desk import Desk
-from certbroker.config import Config, default_store, find, load
-from certbroker.errors import StoreError
+from certbroker.config import Config, default_store, find, load, state_folder
+from certbroker.errors import StoreError, UsageError
 from certbroker.events import Emit
 from certbroker.model import Traits
 from certbroker.secret import SecretRef, expand
@@ -54,10 +55,20 @@ def open_store(world: World, config: Config, *, create: bool = False) -> Store:
     return Store.open(url, world.clock)
 
 
-def open_desk(world: World, option: str | None, emit: Emit) -> Desk:
+def open_desk(world: World, config: Config, emit: Emit) -> Desk:
     """Everything a run needs; nothing secret is read yet but the store's address."""
-    config = read_config(world, option)
     return Desk(world, config, open_store(world, config), emit)
+
+
+def beside_store(world: World, config: Config) -> Path:
+    """The file for what the store refuses to keep: beside SQLite's, else in the state folder, one for each file of ours."""
+    try:
+        file = sqlite_file(store_url(world, config))
+    except UsageError:
+        file = None
+    if file is not None:
+        return file.with_name(f"{file.name}.told")
+    return state_folder(world.environ) / f"told-{hashlib.sha256(bytes(config.path)).hexdigest()[:8]}"
 
 
 def _traits(provider_type: str) -> Traits:

@@ -64,7 +64,10 @@ class Reconciler:
             for p in after:
                 self._remember_holds(first[p.certificate.name], p)
             self._push(after, leases)
-            self._each(mine, self._set_due, _own_name)
+            ordered = [certificate for certificate in mine if self._done[certificate.name].ordered]
+            self._each([ordered] if ordered else [], self._settle, lambda some: [each.name for each in some])
+            due = self._each(mine, self._due, _own_name)
+            self._desk.store.set_due([row for rows in due for row in rows])
         return [self._done[certificate.name] for certificate in certificates]
 
     # ---- leases ------------------------------------------------------------------------------------------------------
@@ -230,6 +233,7 @@ class Reconciler:
         saga = self._desk.saga
         target = self._desk.target(name)
         clock = self._desk.world.clock
+        self._look_back(name, [s.assignment.certificate for s in steps if isinstance(s, Push) and s.version])
         for step in steps:
             certificate = step.assignment.certificate
             done = self._done[certificate]
@@ -246,7 +250,6 @@ class Reconciler:
                 done.verified.append(name)
             else:
                 before = self._looked.get((certificate, name))
-                self._look_back(name, certificate)
                 try:
                     saga.push(
                         target,
@@ -264,15 +267,15 @@ class Reconciler:
 
     # ---- what is due next --------------------------------------------------------------------------------------------
 
-    def _set_due(self, certificate: Certificate) -> None:
-        facts = gather(self._desk, certificate, self._looked, look=False)
+    def _due(self, certificate: Certificate) -> list[DueRow]:
+        with self._desk.store.one_look():
+            facts = gather(self._desk, certificate, self._looked, look=False)
         now = facts.now
         done = self._done[certificate.name]
         held = [hold.until for hold in done.holds if hold.key_type is not None and hold.until is not None]
         rows = [DueRow("certificate", certificate.name, max(min([due_next(facts), *held]), now))]
         if done.pushed or done.verified:
             rows.append(DueRow("observe", certificate.name, now + OBSERVE))
-        store = self._desk.store
         wanted = {v.wanted.id for v in facts.variants.values() if v.wanted}
         for assignment in certificate.assignments:
             here = facts.targets[assignment.target].deployments
@@ -281,29 +284,31 @@ class Reconciler:
                 d.phase.settled and d.version_id in wanted for d in mine
             ):
                 rows.append(self._prune(assignment.target, certificate.name))
-        if done.ordered:
-            for kind in ("dns", "caa", "certificate"):
-                self._settle(kind, certificate.name, "an order went through")
-            labels.proven(self._desk, certificate)
-        store.set_due(rows)
+        return rows
 
     def _prune(self, target: str, certificate: str) -> DueRow:
         """When that target is searched for what nobody uses any more: a grace time from now."""
         grace = self._desk.target(target).traits.prune_grace
         return DueRow("prune", f"{target}/{certificate}", self._desk.world.clock.now() + grace)
 
-    def _look_back(self, target: str, certificate: str) -> None:
-        """Written before the push: a run that dies during it, or right after its commit, is looked after all the same."""
-        now = self._desk.world.clock.now()
-        self._desk.store.set_due([self._prune(target, certificate), DueRow("observe", certificate, now + OBSERVE)])
+    def _look_back(self, target: str, certificates: Sequence[str]) -> None:
+        """Written before the pushes: a run that dies during one, or right after its commit, is looked after all the same."""
+        at = self._desk.world.clock.now() + OBSERVE
+        rows = [[self._prune(target, certificate), DueRow("observe", certificate, at)] for certificate in certificates]
+        self._desk.store.set_due([row for pair in rows for row in pair])
 
-    def _settle(self, kind: str, name: str, what: str) -> None:
-        """A finding that this run has proven wrong is not left to stand until somebody checks again."""
-        known = [f for f in self._desk.store.findings() if (f.kind, f.name) == (kind, name) and f.state != "ok"]
-        if known:
-            event = events.Checked(at=self._desk.world.clock.now(), subject=f"{kind}/{name}", state="ok", what=what)
-            self._desk.store.put_finding(kind, name, "ok", what, events=[event])
-            self._desk.emit(event)
+    def _settle(self, ordered: Sequence[Certificate]) -> None:
+        """An order went through: what it has proven wrong is not left to stand until somebody checks again."""
+        known = {(f.kind, f.name) for f in self._desk.store.findings() if f.state != "ok"}
+        what = "an order went through"
+        for certificate in ordered:
+            for kind in ("dns", "caa", "certificate"):
+                if (kind, certificate.name) in known:
+                    now = self._desk.world.clock.now()
+                    event = events.Checked(at=now, subject=f"{kind}/{certificate.name}", state="ok", what=what)
+                    self._desk.store.put_finding(kind, certificate.name, "ok", what, events=[event])
+                    self._desk.emit(event)
+        labels.proven(self._desk, ordered)
 
     def _each(self, items: Sequence[T], work: Callable[[T], R], certificates: Callable[[T], Sequence[str]]) -> list[R]:
         """In parallel; one that meets a bug of ours does not stop the others (its certificates are marked)."""

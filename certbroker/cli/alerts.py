@@ -9,7 +9,7 @@ import click
 
 from certbroker.cli.command import Command, Group, as_json
 from certbroker.cli.paper import Paper, counted
-from certbroker.cli.runs import Seconds
+from certbroker.cli.runs import Seconds, config_of, herald_of
 from certbroker.errors import UsageError
 from certbroker.world import World
 
@@ -64,15 +64,12 @@ def show(ctx: click.Context, as_json: bool) -> int:
 @click.pass_context
 def test(ctx: click.Context, as_json: bool) -> int:
     """Send a test on every way that the file names, and visit the heartbeat. Ends 1 if one did not arrive."""
-    from certbroker.alerts import Herald
-    from certbroker.cli.runs import desk_of
-
-    desk = desk_of(ctx)
-    outcomes = Herald(desk.world, desk.config, desk.store, desk.resolve).test()
+    world: World = ctx.find_root().obj
+    outcomes = herald_of(world, config_of(ctx)).test()
     if not outcomes:
         raise UsageError("the file names nobody to tell", hint="add [alerts] with page, tell or heartbeat")
     failed = [each for each in outcomes if each.error]
-    paper = Paper(desk.world)
+    paper = Paper(world)
     if as_json:
         paper.json({"sent": outcomes, "exit_code": 1 if failed else 0})
         return 1 if failed else 0

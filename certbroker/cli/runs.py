@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import re
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from certbroker.cli.command import Command, as_json
 from certbroker.errors import CertbrokerError
+from certbroker.secret import Secret, SecretRef
 from certbroker.world import World
 
 if TYPE_CHECKING:
+    from certbroker.alerts import Herald
     from certbroker.broker import Desk, Report
+    from certbroker.config import Config
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -33,7 +38,7 @@ class Seconds(click.ParamType[float]):
         return float(int(found[1]) * _UNITS[found[2] or "s"])
 
 
-def desk_of(ctx: click.Context) -> Desk:
+def desk_of(ctx: click.Context, config: Config | None = None) -> Desk:
     """The desk of this command line, with the listeners it asked for. Its store is closed when the command ends."""
     from certbroker.broker import open_desk
     from certbroker.telemetry import Story, fan_out
@@ -41,13 +46,32 @@ def desk_of(ctx: click.Context) -> Desk:
     world: World = ctx.find_root().obj
     verbose = ctx.find_root().meta.get("certbroker.verbose", 0)
     listeners = [Story(world.stderr)] if verbose else []
-    desk = open_desk(world, ctx.find_root().meta.get("certbroker.config"), fan_out(listeners))
+    desk = open_desk(world, config or config_of(ctx), fan_out(listeners))
     ctx.with_resource(desk.store)
     if desk.config.inventory is not None:
         from certbroker.cli.watching import left_for_the_watcher
 
         ctx.with_resource(left_for_the_watcher(desk, desk.config.inventory))
     return desk
+
+
+def config_of(ctx: click.Context) -> Config:
+    """The file of this command line."""
+    from certbroker.broker import read_config
+
+    return read_config(ctx.find_root().obj, ctx.find_root().meta.get("certbroker.config"))
+
+
+def herald_of(world: World, config: Config) -> Herald:
+    """Whoever tells people of it; needs no store to be had."""
+    from certbroker.alerts import Herald, Spare
+    from certbroker.broker import beside_store
+
+    @cache
+    def resolve(ref: SecretRef) -> Secret:
+        return ref.resolve(world.environ, where=config.where(ref))
+
+    return Herald(world, config, Spare(beside_store(world, config)), resolve)
 
 
 def tell(ctx: click.Context, report: Report, *, as_json: bool) -> int:
@@ -77,13 +101,20 @@ def tell(ctx: click.Context, report: Report, *, as_json: bool) -> int:
     return report.exit_code
 
 
-def _announced(desk: Desk) -> AbstractContextManager[list[int]]:
-    """What is needed to tell people is imported only where the file names somebody."""
-    if not desk.config.alerts.anybody:
-        return nullcontext([])
-    from certbroker.alerts import Herald, announced
+@contextmanager
+def _announced(ctx: click.Context) -> Iterator[tuple[Desk, list[int]]]:
+    """The desk, opened where its refusal is heard of, too. What tells people is imported only where the file names somebody."""
+    config, world = config_of(ctx), ctx.find_root().obj
+    if not config.alerts.anybody:
+        yield desk_of(ctx, config), []
+        return
+    from certbroker.alerts import announced
 
-    return announced(desk.world, Herald(desk.world, desk.config, desk.store, desk.resolve))
+    herald = herald_of(world, config)
+    with announced(world, herald) as codes:
+        desk = desk_of(ctx, config)
+        herald.listen(desk.store)
+        yield desk, codes
 
 
 _reason = click.option("-m", "--reason", metavar="WHY", help="Why, for the history.")
@@ -109,15 +140,14 @@ def renew(
     """
     from certbroker import broker
 
-    desk = desk_of(ctx)
-    try:
-        with _announced(desk) as codes:
+    with _announced(ctx) as (desk, codes):
+        try:
             report = broker.renew(desk, names, yes=yes, refresh_windows=refresh_ari, reason=reason)
             codes.append(report.exit_code)
-    except CertbrokerError:
-        for note in _measure(desk):
-            ctx.find_root().obj.stderr.write(f"note: {note}\n")
-        raise
+        except CertbrokerError:
+            for note in _measure(desk):
+                ctx.find_root().obj.stderr.write(f"note: {note}\n")
+            raise
     return tell(ctx, replace(report, notes=(*report.notes, *_measure(desk))), as_json=as_json)
 
 

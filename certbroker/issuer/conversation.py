@@ -37,7 +37,7 @@ from certbroker.store.rows import OrderChanges
 from certbroker.vault import Vault
 from certbroker.world import Clock
 
-IN_FLIGHT: Final = 8
+IN_FLIGHT: Final = 10
 """Requests to one CA at once."""
 
 SPARE_NONCES: Final = 2

@@ -102,9 +102,13 @@ def _fetch(talk: Conversation, works: Sequence[Work]) -> None:
     talk.asked(works, lambda work: talk.network.ask(work.state.certificate or "", "the certificate"), hear)
     having = [work for work in unfinished(works) if work.row and work.row.id in got]
     chosen = talk.together(having, lambda work: _choose(talk, work, *got[work.journal.id]))
-    for work, choice in zip(having, chosen, strict=True):
-        assert isinstance(choice, chains.Chosen)
-        work.outcome = _keep(talk, work, choice)
+    told: list[events.Event] = []
+    with talk.store.together():  # nothing is outside any more: what came in one look is on the disk in one go
+        for work, choice in zip(having, chosen, strict=True):
+            assert isinstance(choice, chains.Chosen)
+            work.outcome = _keep(talk, work, choice, told)
+    for event in told:
+        talk.emit(event)
 
 
 def _choose(talk: Conversation, work: Work, default: Certified, alternates: Sequence[str]) -> chains.Chosen:
@@ -119,7 +123,8 @@ def _read(talk: Conversation, work: Work, reply: Reply) -> Certified:
     return certified(reply.text(), work.key, work.journal.names, talk.clock.now())
 
 
-def _keep(talk: Conversation, work: Work, choice: chains.Chosen) -> Version:
+def _keep(talk: Conversation, work: Work, choice: chains.Chosen, told: list[events.Event]) -> Version:
+    """`told`: what is to be told once it is written."""
     row, got = work.journal, choice.chain
     draft = NewVersion(
         certificate=row.certificate,
@@ -140,10 +145,9 @@ def _keep(talk: Conversation, work: Work, choice: chains.Chosen) -> Version:
         root=got.root,
         roots_seen=choice.seen,
     )
-    told: list[events.Event] = []
 
     def issued(version: Version) -> Sequence[events.Event]:
-        told.append(
+        mine: list[events.Event] = [
             events.Issued(
                 at=talk.clock.now(),
                 certificate=version.certificate,
@@ -155,10 +159,10 @@ def _keep(talk: Conversation, work: Work, choice: chains.Chosen) -> Version:
                 seconds=talk.clock.monotonic() - work.began,
                 rehearsal=version.rehearsal,
             )
-        )
+        ]
         preferred = talk.settings.preferred_chain
         if preferred is not None and version.root != preferred:
-            told.append(
+            mine.append(
                 events.ChainNotOffered(
                     at=talk.clock.now(),
                     certificate=version.certificate,
@@ -169,16 +173,14 @@ def _keep(talk: Conversation, work: Work, choice: chains.Chosen) -> Version:
                     broken=choice.broken,
                 )
             )
-        return told
+        told.extend(mine)
+        return mine
 
     def seal(version_id: int) -> Sealed:
         assert work.key is not None
         return talk.vault.seal(talk.store.id, "version", str(version_id), work.key)
 
-    version = talk.store.add_version(draft, seal, order_id=row.id, events=issued)
-    for event in told:
-        talk.emit(event)
-    return version
+    return talk.store.add_version(draft, seal, order_id=row.id, events=issued)
 
 
 def _explain(talk: Conversation, works: Sequence[Work]) -> None:

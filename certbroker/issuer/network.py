@@ -238,7 +238,7 @@ class CaNetwork(ClientNetwork):
             self._in_flight -= 1
             if nonce is not None:
                 self._free.append(nonce)
-            self._turn.notify_all()
+            self._turn.notify()
 
     def _fetch_nonce(self) -> bytes:
         def ask() -> _Answer:

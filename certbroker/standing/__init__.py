@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from certbroker.notices import Condition, Kind, Severity
 from certbroker.serving import Cell, Stand, Standing
-from certbroker.standing.conditions import Facts, conditions
+from certbroker.standing.conditions import Facts, First, Outage, conditions
 from certbroker.standing.gathering import gather
 from certbroker.standing.orphans import Orphan
 from certbroker.standing.overview import PAGE, Overview, as_of, needs, overview
@@ -18,8 +18,10 @@ __all__ = [
     "Cell",
     "Condition",
     "Facts",
+    "First",
     "Kind",
     "Orphan",
+    "Outage",
     "Overview",
     "Severity",
     "Stand",

@@ -27,6 +27,9 @@ MISSED: Final = 3
 PIN_ENDS: Final = timedelta(days=3)
 """How long before its end a pin is told of; of short lives an eighth."""
 
+NINETY: Final = timedelta(days=90)
+"""A life that nobody told the length of."""
+
 
 @dataclass(frozen=True, slots=True)
 class Failing:
@@ -86,6 +89,40 @@ class Passed:
 
 
 @dataclass(frozen=True, slots=True)
+class First:
+    """The certificate that needs the next renewal first, of those that users are sent to. Known before it is needed, so that
+    a store which cannot be read keeps nobody from being woken in time.
+
+    `wakes`: from then on users get a broken certificate, or will soon; `ends`: when they do.
+    """
+
+    certificate: str
+    act_by: datetime
+    wakes: datetime
+    ends: datetime
+
+    @classmethod
+    def of(cls, standing: Standing) -> First | None:
+        """None: nothing of it ends."""
+        ends = min((moment for moment in (standing.until, standing.ends) if moment), default=None)
+        if ends is None or standing.act_by is None:
+            return None
+        return cls(standing.certificate, standing.act_by, ends - soon(standing.length or NINETY), ends)
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """The store refused what this run of `host` wrote or read: nothing is done before that is over."""
+
+    host: str
+    what: str
+    hint: str
+    since: datetime
+    first: First | None
+    ripe: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """Everything that may need somebody. `standings`: of every certificate named in the rest."""
 
@@ -102,6 +139,8 @@ class Facts:
     held: Sequence[Held] = ()
     last_run: datetime | None = None
     """When the last run that renews began; None: none ever did."""
+    outage: Outage | None = None
+    """Only a run knows of it: where the store says what stands, it stands."""
     standings: Mapping[str, Standing] = field(default_factory=dict)
 
 
@@ -412,6 +451,8 @@ class _Making:
     def from_time(self, told: set[str]) -> list[Condition]:
         """What nobody does: runs that do not come, and renewals that are late for no reason that anything else tells."""
         facts = self._facts
+        if facts.outage is not None:  # runs do come, and why they renew nothing is known
+            return [self._outage(facts.outage)]
         late = self._first({name for name in facts.overdue if name not in told})
         quiet = facts.last_run is not None and facts.now - facts.last_run > MISSED * facts.every
         if quiet and facts.last_run is not None:
@@ -448,6 +489,28 @@ class _Making:
             if (standing := facts.standings.get(name))
         ]
 
+    def _outage(self, outage: Outage) -> Condition:
+        first, now = outage.first, self._facts.now
+        said = "nothing is ordered, pushed or looked at meanwhile"
+        if first is not None:
+            said += (
+                f"; {first.certificate} {'ended' if first.ends <= now else 'is the first to end,'} {minute(first.ends)}"
+            )
+        return Condition(
+            key=f"store/{outage.host}",
+            kind=Kind.STORE,
+            severity="page" if first is not None and first.wakes <= now else "tell",
+            state="fail",
+            subject="store",
+            certificates=(first.certificate,) if first else (),
+            since=outage.since,
+            what=outage.what,
+            now=said,
+            hint=f"{outage.hint}; then: certbroker renew" if outage.hint else "certbroker renew",
+            act_by=first.act_by if first else None,
+            ripe=outage.ripe,
+        )
+
     # ---- what certificates have in common ----------------------------------------------------------------------------
 
     def _first(self, names: set[str]) -> list[str]:
@@ -480,7 +543,7 @@ class _Making:
         return "tell"
 
     def _soon(self, until: datetime, standing: Standing | None) -> bool:
-        length = standing.length if standing and standing.length else timedelta(days=90)
+        length = standing.length if standing and standing.length else NINETY
         return until - self._facts.now <= soon(length)
 
 

@@ -11,6 +11,7 @@ import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -141,7 +142,7 @@ class Database:
         if joined is not None:
             yield joined
             return
-        with refusals(self.url), self._engine.connect() as connection:
+        with refusals(self.url, self.file), self._engine.connect() as connection:
             if not self.sqlite:
                 connection = connection.execution_options(isolation_level="REPEATABLE READ")
             with connection.begin():
@@ -154,7 +155,7 @@ class Database:
             yield joined
             return
         turn = self._turn() if self.sqlite else nullcontext()
-        with turn, refusals(self.url), self._engine.connect() as connection:
+        with turn, refusals(self.url, self.file), self._engine.connect() as connection:
             connection = connection.execution_options(certbroker_writes=True)
             with connection.begin():
                 if not self.sqlite:
@@ -200,7 +201,7 @@ class Database:
     @contextmanager
     def _turn(self) -> Iterator[None]:
         if not self._writing.acquire(timeout=self._patience):
-            raise StoreError(f"the store {self.url} is kept locked by another thread of this run")
+            raise StoreError(f"the store {self.url} is kept locked by another thread of this run", retryable=True)
         try:
             yield
         finally:
@@ -235,7 +236,7 @@ class Database:
 
 def ensure(connection: Connection, table: Table, row: Mapping[str, Any]) -> None:
     """Insert it unless the primary key is taken."""
-    connection.execute(inserting(connection.dialect.name)(table).values(**row).on_conflict_do_nothing())
+    connection.execute(_ensuring(connection.dialect.name, table), row)
 
 
 def upsert(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -247,11 +248,28 @@ def upsert(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any
         return
     key = [column.name for column in table.primary_key]
     last = {tuple(row[name] for name in key): dict(row) for row in rows}
-    statement = inserting(connection.dialect.name)(table)
-    changing = {name: statement.excluded[name] for name in rows[0] if name not in key}
+    statement = _upserting(connection.dialect.name, table, tuple(rows[0]))
+    connection.execute(statement, list(last.values())).all()
+
+
+# Statements are made once: to make one takes longer than to run it.
+
+
+@cache
+def _ensuring(dialect: str, table: Table) -> Executable:
+    statement: Executable = inserting(dialect)(table).on_conflict_do_nothing()
+    return statement
+
+
+@cache
+def _upserting(dialect: str, table: Table, columns: tuple[str, ...]) -> Executable:
+    key = [column.name for column in table.primary_key]
+    statement = inserting(dialect)(table)
+    changing = {name: statement.excluded[name] for name in columns if name not in key}
     statement = statement.on_conflict_do_update(index_elements=key, set_=changing)
     # "returning" makes SQLAlchemy send a thousand rows a statement, not a statement a row.
-    connection.execute(statement.returning(table.c[key[0]]), list(last.values())).all()
+    found: Executable = statement.returning(table.c[key[0]])
+    return found
 
 
 def inserting(dialect: str) -> Any:

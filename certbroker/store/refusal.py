@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Final
 
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -40,36 +42,61 @@ _POSTGRES: Final = {
 }
 """By SQLSTATE (https://www.postgresql.org/docs/current/errcodes-appendix.html)."""
 
+_PASSING: Final = frozenset({"SQLITE_BUSY", "SQLITE_LOCKED", "53300", "55P03", "57014", "57P03", "40P01", "40001"})
+"""What is over by itself as often as not."""
+
+
+_ABOUT_A_DISK: Final = frozenset({"SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_FULL", "SQLITE_IOERR"})
+"""What SQLite also says where it could not make one of its helping files: then the disk itself knows better."""
+
 
 @contextmanager
-def refusals(url: str) -> Iterator[None]:
-    """Turn what the database raises into StoreError. `url` is shown and must not hold a password."""
+def refusals(url: str, file: Path | None = None) -> Iterator[None]:
+    """Turn what the database raises into StoreError. `url` is shown and must not hold a password; `file`: where SQLite keeps it."""
     try:
         yield
     except DBAPIError as error:
-        raise explain(url, error) from None
+        raise explain(url, error, file) from None
     except SQLAlchemyError as error:
         raise StoreError(f"the store {url} cannot be used: {type(error).__name__}") from None
 
 
-def explain(url: str, error: DBAPIError) -> StoreError:
+def explain(url: str, error: DBAPIError, file: Path | None = None) -> StoreError:
     """The sentence for one refusal."""
     cause = error.orig
     code = getattr(cause, "sqlite_errorname", None)
     if isinstance(code, str):
         primary = "_".join(code.split("_")[:2])
         if primary in _SQLITE:
-            what, hint = _SQLITE[primary]
-            return StoreError(f"the store {url} {what}", hint=hint)
+            what, hint = (_disk(file) if file and primary in _ABOUT_A_DISK else None) or _SQLITE[primary]
+            return StoreError(f"the store {url} {what}", hint=hint, retryable=primary in _PASSING)
     state = getattr(cause, "sqlstate", None)
     if isinstance(state, str) and state in _POSTGRES:
         what, hint = _POSTGRES[state]
-        return StoreError(f"the store {url} {what}", hint=hint)
+        return StoreError(f"the store {url} {what}", hint=hint, retryable=state in _PASSING)
     if error.connection_invalidated or type(cause).__name__ == "OperationalError":
         return StoreError(
-            f"the store {url} cannot be reached: {_first_line(cause)}", hint="is it running, and is the address right?"
+            f"the store {url} cannot be reached: {_first_line(cause)}",
+            hint="is it running, and is the address right?",
+            retryable=True,
         )
     return StoreError(f"the store {url} refused: {type(cause).__name__}: {_first_line(cause)}")
+
+
+def _disk(file: Path) -> tuple[str, str] | None:
+    """What is wrong with the disk that it lies on, if that is seen."""
+    try:
+        disk = os.statvfs(file.parent)
+    except OSError:
+        return None
+    if disk.f_flag & os.ST_RDONLY:
+        return (
+            "may not be written: its disk is mounted read-only",
+            "see why in the kernel's log, and mount it for writing",
+        )
+    if not disk.f_bavail:
+        return "can be used no more: the disk is full", "make room; what it held before, it still holds"
+    return None
 
 
 def _first_line(cause: BaseException | None) -> str:

@@ -189,6 +189,14 @@ class Standings(History):
             statement = statement.where(_cell.c.target == target)
         return self._only(statement.order_by(_standing.c.renews, _standing.c.certificate).limit(1))
 
+    def first_to_act(self) -> Standing | None:
+        """Whose last safe moment comes first, of those that users are sent to."""
+        facing = select(_cell.c.target).where(
+            _cell.c.certificate == _standing.c.certificate, _cell.c.standby.is_(False)
+        )
+        statement = select(_standing).where(facing.exists(), _standing.c.act_by < NEVER)
+        return self._only(statement.order_by(_standing.c.act_by, _standing.c.certificate).limit(1))
+
     def undeclared(self, names: Collection[str]) -> list[str]:
         """Of these certificates, those that no file which was taken in has; in the same order."""
         kept = {row.certificate for row in self.rows(select(_standing.c.certificate))}

@@ -179,6 +179,7 @@ class FilesProvider:
                 ):
                     gone = place.inside / f".gone-{name}"
                     self._disk.rename(place.inside / name, gone)
+                    self._disk.settle(place.inside)
                     self._disk.remove(gone)
                     removed.append(f"{place.inside / name}")
         return tuple(removed)
@@ -269,7 +270,9 @@ class FilesProvider:
         self._disk.make_folder(beside, self._rights)
         for file, content in files.items():
             self._disk.write(beside / file, content, self._rights)
+        self._disk.settle(beside)
         self._disk.rename(beside, place.inside / name)
+        self._disk.settle(place.inside)
 
     def _switch(self, place: Place, version: str) -> None:
         """Let all four files be of that version, in one instant. What others put there is copied first and stays."""
@@ -279,11 +282,13 @@ class FilesProvider:
             for part in PARTS:
                 if not place.linked(part):
                     self._link(place, place.path(part), place.target(part))
+            self._disk.settle(place.folder)
         if place.bound() != version:
             due = place.inside / DUE
             if self._settings.reload and not due.exists():
                 self._disk.write(due, b"", self._rights)
             self._link(place, place.current, version)
+            self._disk.settle(place.inside)
 
     def _copy_theirs(self, place: Place) -> None:
         """What servers read now, as a version beside ours: when the links come, they show the same."""
@@ -293,6 +298,7 @@ class FilesProvider:
             self._write_folder(place, name, theirs)
         if place.bound() != name:
             self._link(place, place.current, name)
+            self._disk.settle(place.inside)
 
     def _link(self, place: Place, path: Path, target: str) -> None:
         beside = place.inside / f".new-{self._context.store_id}-link"

@@ -63,12 +63,16 @@ class Disk:
         path.symlink_to(target)
 
     def rename(self, old: Path, new: Path) -> None:
-        """In one instant, over a file or link that may be at `new`; on the disk before this returns."""
-        if old.is_dir() and not old.is_symlink():
-            _sync(old)
+        """In one instant, over a file or link that may be at `new`. On the disk once the folder is settled."""
         old.replace(new)
-        for folder in {old.parent, new.parent}:
-            _sync(folder)
+
+    def settle(self, folder: Path) -> None:
+        """The names in it are on the disk before this returns: once for many, for it is the slowest thing a disk does."""
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
     def remove(self, path: Path) -> None:
         """A file or link, or a folder with what is in it. Fine if it is not there."""
@@ -86,14 +90,6 @@ class Disk:
         except LookupError as error:
             raise OSError(errno.EINVAL, str(error.args[0]), str(path)) from None
         path.chmod(mode)
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def refusal(error: OSError, folder: Path) -> ProviderError:

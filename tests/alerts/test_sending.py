@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from certbroker.alerts import Herald, Outcome, announced
+from certbroker.errors import CertbrokerError, UsageError
 from certbroker.notices import Message, Route
 from certbroker.notices.sending import NotSent, send
 from certbroker.secret import Secret, SecretRef
@@ -64,11 +65,18 @@ def test_by_apprise() -> None:
 class Stumbling(Herald):
     """One with a mistake of ours in it."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, opened: bool = True) -> None:
+        self.open = opened
         self.beats: list[str] = []
+        self.refused: list[CertbrokerError | None] = []
 
-    def tell(self) -> list[Outcome]:
+    def tell(self, refused: CertbrokerError | None = None) -> list[Outcome]:
+        self.refused.append(refused)
         raise RuntimeError("a mistake")
+
+    @property
+    def listens(self) -> bool:
+        return self.open
 
     def beat(self, path: str = "") -> str:
         self.beats.append(path)
@@ -97,3 +105,11 @@ def test_a_run_that_raises_has_failed(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt), announced(make_world(tmp_path), herald):
         raise KeyboardInterrupt
     assert herald.beats == ["/start", "/fail"]
+
+
+@pytest.mark.parametrize("opened", [True, False])
+def test_a_run_that_never_had_its_store_tells_why(tmp_path: Path, opened: bool) -> None:
+    herald, wrong = Stumbling(opened=opened), UsageError("$STORE is not set")
+    with pytest.raises(UsageError), announced(make_world(tmp_path), herald):
+        raise wrong
+    assert herald.refused == [None if opened else wrong]

@@ -10,9 +10,7 @@ from pathlib import Path
 import pytest
 
 from certbroker.sandbox.ca import Problem
-from certbroker.sandbox.edge import Trouble
 from tests.alerts.ears import Ear, PostOffice, mail, web
-from tests.scenarios.test_restore import BLUE_EDGE
 from tests.scenarios.town import Town, town
 
 ALERTS = """
@@ -92,33 +90,6 @@ def test_a_revoked_token_is_told_within_a_day_once_daily_and_when_it_is_over(lis
     assert listened.heart.visits[-1] == "/secret-heart"
 
 
-def test_an_edge_that_breaks_wakes_somebody_and_the_end_is_told(listened: Listened) -> None:
-    edge = listened.place.house.edges[BLUE_EDGE].listeners[0]
-    edge.trouble = Trouble.PLAINTEXT
-    listened.hours(24)
-    begun = [each for each in listened.pager.heard if each["change"] == "begun"]
-    assert [(each["kind"], each["severity"], each["target"]) for each in begun] == [("broken", "page", "fly-blue")]
-    assert BLUE_EDGE in begun[0]["what"]
-    assert begun[0]["link"] == "https://certs.example.com/certificates/main"
-    edge.trouble = Trouble.NONE
-    listened.hours(7)
-    assert [each["change"] for each in listened.pager.heard][-1] == "over"
-    assert len(listened.pager.heard) == 2
-
-
-def test_a_label_that_changes_hands_is_told_within_a_day(listened: Listened) -> None:
-    place = listened.place
-    listened.hours(25)
-    place.house.dns.set("_acme-challenge.example.com", "CNAME", "example.com.d6lmmxg.flydns.net.")
-    listened.hours(25)
-    assert len(listened.texts()) == 1
-    assert "_acme-challenge.example.com" in listened.texts()[0]
-    place.house.dns.remove("_acme-challenge.example.com", "CNAME")
-    listened.hours(25)
-    assert "over: " in listened.texts()[-1]
-    assert listened.pager.heard == []
-
-
 def test_a_ca_that_refuses_is_told_when_it_is_due_and_wakes_somebody_before_the_end(listened: Listened) -> None:
     place = listened.place
     for name in ("example.com", "*.example.com"):
@@ -137,15 +108,27 @@ def test_a_ca_that_refuses_is_told_when_it_is_due_and_wakes_somebody_before_the_
     assert over == {each["key"] for each in listened.pager.heard if each["change"] == "begun"}
 
 
-def test_a_store_that_cannot_be_written_reaches_the_heartbeat(listened: Listened) -> None:
-    """Nothing can be kept, so nothing could be told once only; whoever listens to the heart hears of it at once."""
+def test_a_store_that_is_locked_is_told_if_the_next_run_finds_it_so_too(listened: Listened) -> None:
+    """Whoever listens to the heart hears of it at once."""
     place = listened.place
+    place.edit("store.db", "store.db?timeout=0.2")
+    listened.hours(1)
+    for _ in range(2):
+        with closing(sqlite3.connect(place.folder / "state" / "store.db", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            place.later(hours=1)
+            place.run("renew", ends=2)
+            assert listened.texts() == []
+            assert listened.heart.visits[-2:] == ["/secret-heart/start", "/secret-heart/fail"]
+        listened.hours(1)  # that was all: it begins anew
     with closing(sqlite3.connect(place.folder / "state" / "store.db", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        place.later(hours=1)
-        place.run("renew", ends=2)
-        other.execute("ROLLBACK")
-    assert listened.heart.visits[-2:] == ["/secret-heart/start", "/secret-heart/fail"]
+        listened.hours(3, 1)
+    [text] = listened.texts()
+    assert "is locked by another process" in text
+    listened.hours(1)
+    assert "over: store" in listened.texts()[-1]
+    assert len(listened.office.mails) == 2
 
 
 def test_a_mute_is_kept_and_lifted(listened: Listened) -> None:

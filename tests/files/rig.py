@@ -42,6 +42,9 @@ class GatedDisk(Disk):
     def rename(self, old: Path, new: Path) -> None:
         self._gate.write(lambda: Disk.rename(self, old, new), full)
 
+    def settle(self, folder: Path) -> None:
+        self._gate.write(lambda: Disk.settle(self, folder), full)
+
     def remove(self, path: Path) -> None:
         self._gate.write(lambda: Disk.remove(self, path), full)
 

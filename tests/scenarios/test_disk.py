@@ -94,7 +94,7 @@ def test_a_disk_that_fills_up_ends_the_run_and_loses_nothing(tmp_path: Path, vic
         here.whole()
         for _ in range(2):
             here.town.later(hours=1)
-            _leases_run_out(here.store)
+            leases_run_out(here.store)
             ran = here.town.run("renew", ends=None)
         assert ran.code == 0, ran.all
         assert here.phases() == {Phase.COMMITTED, Phase.DELIVERED}
@@ -103,7 +103,7 @@ def test_a_disk_that_fills_up_ends_the_run_and_loses_nothing(tmp_path: Path, vic
         here.whole()
 
 
-def _leases_run_out(store: Path) -> None:
+def leases_run_out(store: Path) -> None:
     """An hour is over for the database's clock too, which nobody can move."""
     with closing(sqlite3.connect(store)) as raw, raw:
         raw.execute("UPDATE lease SET expires = '2001-01-01 00:00:00.000000'")
@@ -141,7 +141,7 @@ def test_a_store_that_gets_locked_while_a_run_is_under_way_loses_no_order(tmp_pa
         here.whole()
         for _ in range(2):
             here.town.later(hours=1)
-            _leases_run_out(here.store)
+            leases_run_out(here.store)
             here.town.run("renew")
         assert len(here.town.ca.issued) == 1
         assert here.town.orders == 1
@@ -197,7 +197,7 @@ def test_a_clock_that_jumps_back_in_the_middle_of_an_order_goes_on_with_it(tmp_p
         fault = Fault(victims.kill, when="after", matches=lambda r: r.path.endswith("/finalize"))
         here.town.ca.faults.append(fault)
         assert here.run().killed
-        _leases_run_out(here.store)
+        leases_run_out(here.store)
         here.town.later(hours=-2)
         for _ in range(2):
             here.town.run("renew", ends=None)

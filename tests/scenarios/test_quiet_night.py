@@ -13,7 +13,7 @@ def rows_of_a_night(folder: Path, count: int) -> int:
     """Rows that `renew` reads from the store. Any contact with the network fails the run."""
     world, network = quiet(folder, count)
     assert main(["renew"], world) == 0  # the same, by the command line: nothing is left for the second
-    desk = broker.open_desk(world, None, lambda event: None)
+    desk = broker.open_desk(world, broker.read_config(world, None), lambda event: None)
     with desk.store:
         before = desk.store.rows_read
         report = broker.renew(desk)

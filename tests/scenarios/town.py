@@ -150,9 +150,10 @@ def town(
     second_ca: bool = False,
     chain_length: int = 2,
     alternates: int = 0,
+    clock: TestClock | None = None,
 ) -> Iterator[Town]:
     """A town with its file, its store and its vault key."""
-    clock = TestClock()
+    clock = clock or TestClock()
     with Sandbox(
         clock=clock,
         rng=random.Random(7),

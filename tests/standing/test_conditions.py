@@ -12,7 +12,7 @@ from certbroker.model import KeyType, Lifetime, Phase
 from certbroker.notices import cause
 from certbroker.serving import Issued, Known, Look, Ordering, Place, Put, Stand, Standing, stand
 from certbroker.standing import Condition, Kind, conditions
-from certbroker.standing.conditions import Facts, Failing, Found, Held, Passed, PinEnd
+from certbroker.standing.conditions import Facts, Failing, First, Found, Held, Outage, Passed, PinEnd
 from certbroker.standing.orphans import Orphan, Stays
 from tests.clock import START
 
@@ -262,3 +262,32 @@ def test_those_that_wake_come_first_then_those_that_are_first_to_be_done() -> No
         "waits → fly",
         "target x",
     ]
+
+
+@pytest.mark.parametrize(
+    ("left", "severity", "told"),
+    [
+        (25 * HOUR, "tell", "main is the first to end, Tue 24 Nov 10:00 UTC"),
+        (24 * HOUR, "page", "main is the first to end, Tue 24 Nov 09:00 UTC"),
+        (-HOUR, "page", "main ended Mon 23 Nov 08:00 UTC"),
+    ],
+)
+def test_a_store_that_refuses_is_told_by_what_ends_first_and_not_as_runs_that_do_not_come(
+    left: timedelta, severity: str, told: str
+) -> None:
+    first = First.of(standing(left=left))
+    assert first is not None
+    outage = Outage("broker-1", "the store is full", "make room", START - HOUR, first)
+    found = only(facts(last_run=START - 30 * DAY, outage=outage, overdue=["main"]))
+    assert (found.key, found.kind, found.severity, found.state) == ("store/broker-1", Kind.STORE, severity, "fail")
+    assert found.now == f"nothing is ordered, pushed or looked at meanwhile; {told}"
+    assert found.hint == "make room; then: certbroker renew"
+    assert found.act_by == first.act_by
+    assert only(facts(outage=replace(outage, first=None))).severity == "tell"
+
+
+def test_what_needs_it_first_is_told_from_its_life() -> None:
+    assert First.of(replace(standing(), until=None, ends=None)) is None
+    found = First.of(standing(left=5 * DAY))
+    assert found is not None
+    assert (found.ends, found.wakes) == (START + 5 * DAY, START + 4 * DAY)

@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine
+from sqlalchemy.exc import DBAPIError
 
 from certbroker.errors import StoreError
 from certbroker.secret import Sealed
 from certbroker.store import Store
 from certbroker.store.engine import connect, parse
+from certbroker.store.refusal import explain
 from tests.clock import TestClock
 from tests.store.fixtures import BOX
 from tests.store.programs import run
@@ -47,6 +49,8 @@ def test_the_questions_of_a_quiet_night_are_answered_from_an_index(store: Store)
         "d.version_id) order by certificate, target, name": "deployment_phase",
         "select * from history where certificate = 'a' order by at desc limit 10": "history_certificate",
         "select * from deployment where target = 'a' and name = 'b' order by since desc limit 1": "deployment_place",
+        "select * from standing s where exists (select target from standing_cell c where c.certificate = s.certificate "
+        "and c.standby is 0) and act_by < '9999' order by act_by, certificate limit 1": "standing_act_by",
     }
     assert store.file is not None
     connection = sqlite3.connect(store.file)
@@ -144,6 +148,16 @@ def test_a_disk_that_is_full_leaves_no_half_written_version(tmp_path: Path) -> N
     assert "disk" in message
     assert rest == "['v1'] 1"
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] != 600_000
+
+
+def test_a_disk_without_a_free_block_is_called_by_its_name() -> None:
+    """SQLite says "unable to open" where it cannot make the files that help it. /proc has no block to give."""
+    cause = sqlite3.OperationalError("unable to open database file")
+    cause.sqlite_errorname = "SQLITE_CANTOPEN"
+    error = DBAPIError("SELECT 1", {}, cause)
+    here, there = Path("/nowhere/store.db"), Path("/proc/store.db")
+    assert str(explain("sqlite:///x", error, here)) == "the store sqlite:///x cannot be opened"
+    assert "disk is" in str(explain("sqlite:///x", error, there))
 
 
 def test_a_damaged_file(tmp_path: Path, clock: TestClock) -> None:
