@@ -12,7 +12,7 @@ from typing import Final
 
 from certbroker.broker import labels
 from certbroker.broker.desk import Desk
-from certbroker.broker.findings import Finding, remember
+from certbroker.broker.findings import Finding, remember, unopened
 from certbroker.broker.report import Line, State, day, minute, served_now
 from certbroker.challenges import Means
 from certbroker.errors import (
@@ -56,13 +56,13 @@ def check(desk: Desk, names: Sequence[str] = (), *, write: bool = False) -> list
         *_edges(desk, certificates),
     ]
     if not names:
-        found += [_vault(desk), _store(desk)]
+        found += [vault(desk, whole=True), _store(desk)]
     labels.look_again(desk, asked=True)
     for finding in found:
         if not _told_by_label(desk, finding):
             remember(desk, finding)
     order = (State.FAIL, State.WARN, State.OK)
-    return sorted(found, key=lambda finding: order.index(finding.state))
+    return sorted(dict.fromkeys(found), key=lambda finding: order.index(finding.state))
 
 
 def _told_by_label(desk: Desk, finding: Finding) -> bool:
@@ -82,6 +82,9 @@ def due_checks(desk: Desk) -> list[Line]:
         if name not in _declared(desk, kind):
             if not desk.elsewhere(kind, name):
                 desk.store.clear_due("check", row.subject)
+        elif kind == "vault":
+            desk.store.set_due([replace(row, at=now + DAILY)])
+            lines += _changed(desk, vault(desk))
         elif kind == "label":
             watched.append(desk.config.certificates[name])
         else:
@@ -95,7 +98,9 @@ def ask_failing(desk: Desk) -> list[Line]:
     now = desk.world.clock.now()
     lines = []
     for finding in desk.store.findings(state="fail"):
-        if (
+        if finding.kind == "vault" and finding.at < now:
+            lines += _changed(desk, vault(desk))
+        elif (
             finding.kind in ("target", "solver", "issuer")
             and finding.at < now
             and finding.name in _declared(desk, finding.kind)
@@ -111,6 +116,7 @@ def _declared(desk: Desk, kind: str) -> Collection[str]:
         "solver": config.solvers,
         "issuer": config.issuers,
         "label": config.certificates,
+        "vault": ("key",),
     }
     return declared[kind]
 
@@ -138,6 +144,8 @@ def _credentials(desk: Desk, subject: str, *, write: bool) -> Finding:
         return Finding(State.WARN, kind, name, error.what, error.hint or "the next check asks again")
     except StoreError:
         raise
+    except VaultError as error:  # no question of this credential
+        return unopened(desk, error)
     except CertbrokerError as error:
         config = desk.config
         place = config.targets.get(name) if kind == "target" else config.solvers.get(name) if kind == "solver" else None
@@ -269,15 +277,20 @@ def _edges(desk: Desk, certificates: Sequence[Certificate]) -> Iterator[Finding]
         yield Finding(state, "edge", target, what)
 
 
-def _vault(desk: Desk) -> Finding:
+def vault(desk: Desk, *, whole: bool = False) -> Finding:
+    """Whether the vault key opens what it sealed: the first of it, or the `whole` of it."""
+    name = desk.vault_url
     try:
+        if not whole:
+            desk.check_vault()
+            return Finding(State.OK, "vault", name, f"key {desk.vault.kid} opens what it sealed")
         count = 0
         for kind, owner, box in desk.store.boxes():
             desk.vault.unseal(desk.store.id, kind, owner, box)
             count += 1
-        return Finding(State.OK, "vault", desk.vault.url, f"key {desk.vault.kid} opens {count} of {count} sealed keys")
+        return Finding(State.OK, "vault", name, f"key {desk.vault.kid} opens {count} of {count} sealed keys")
     except VaultError as error:
-        return Finding(State.FAIL, "vault", "key", error.what, error.hint or "")
+        return unopened(desk, error)
 
 
 def _store(desk: Desk) -> Finding:

@@ -80,9 +80,12 @@ class Desk:
             if self._vault is None:
                 from certbroker.vault import Vault
 
-                url = self.config.vault or default_vault(self.world.environ)
-                self._vault = Vault.open(url, self.world.environ, self.config.path.parent)
+                self._vault = Vault.open(self.vault_url, self.world.environ, self.config.path.parent)
             return self._vault
+
+    @property
+    def vault_url(self) -> str:
+        return self.config.vault or default_vault(self.world.environ)
 
     def check_vault(self) -> None:
         """Raise VaultError before anything is touched if the vault key is not the one that sealed this store."""

@@ -8,6 +8,7 @@ from typing import Final
 from certbroker import events
 from certbroker.broker.desk import Desk
 from certbroker.broker.report import State
+from certbroker.errors import VaultError
 from certbroker.store import FindingState
 
 _STATES: Final[dict[State, FindingState]] = {State.OK: "ok", State.WARN: "warn", State.FAIL: "fail"}
@@ -37,3 +38,8 @@ def remember(desk: Desk, finding: Finding) -> bool:
     if changed:
         desk.emit(event)
     return changed
+
+
+def unopened(desk: Desk, error: VaultError) -> Finding:
+    """What was sealed cannot be opened."""
+    return Finding(State.FAIL, "vault", desk.vault_url, error.what, error.hint or "")

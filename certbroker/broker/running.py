@@ -9,8 +9,9 @@ from pathlib import Path
 
 from certbroker import events
 from certbroker.broker.desk import Desk
+from certbroker.broker.findings import remember, unopened
 from certbroker.broker.telling import Run
-from certbroker.errors import CertbrokerError, IssuanceError, LeaseHeld, ProviderError
+from certbroker.errors import CertbrokerError, IssuanceError, LeaseHeld, ProviderError, VaultError
 
 
 @contextmanager
@@ -41,6 +42,8 @@ def running(desk: Desk, command: str, reason: str | None) -> Iterator[Run]:
     try:
         yield run
     except CertbrokerError as error:
+        if isinstance(error, VaultError):
+            remember(desk, unopened(desk, error))
         exit_code = 0 if isinstance(error, LeaseHeld) else 1 if isinstance(error, IssuanceError | ProviderError) else 2
         store.end_run(run.id, exit_code=exit_code, summary=error.what)
         raise

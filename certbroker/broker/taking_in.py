@@ -169,7 +169,7 @@ def _write(desk: Desk, weighed: Weighed, named: Sequence[str], *, waits: bool) -
         places = {name: data for name, data in places.items() if name not in meant_to_go}
     checked = {row.subject for row in store.due_of("check")}
     to_check = {f"target/{name}" for name in config.targets} | {f"solver/{name}" for name in config.solvers}
-    to_check |= {f"issuer/{issuer}" for c in config.certificates.values() for issuer in c.issuers}
+    to_check |= {f"issuer/{issuer}" for c in config.certificates.values() for issuer in c.issuers} | {"vault/key"}
     later = [DueRow("check", subject, now + CHECK_EVERY) for subject in sorted(to_check - checked)]
     by_label = {f"{labels.KIND}/{c.name}": c.name for c in config.certificates.values() if labels.proves_in_dns(c)}
     later += [DueRow("check", s, labels.next_look(name, now)) for s, name in by_label.items() if s not in checked]

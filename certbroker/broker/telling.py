@@ -15,7 +15,7 @@ from certbroker.broker.report import Entry, Line, Report, State, Trouble, day, m
 from certbroker.errors import RecordWanted
 from certbroker.model import Certificate, Phase
 
-ASKED_BY_ITSELF = frozenset({"target", "solver", "issuer", labels.KIND, lent.KIND})
+ASKED_BY_ITSELF = frozenset({"target", "solver", "issuer", "vault", labels.KIND, lent.KIND})
 """Kinds of findings that `renew` keeps up to date, so that one that is mended goes by itself."""
 
 TOLD = frozenset({Phase.FAILED, Phase.WAITING, Phase.RESTORING, Phase.RESTORED})

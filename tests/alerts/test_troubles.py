@@ -1,4 +1,4 @@
-"""The six troubles that must reach a person within a day, each once, and their end: by the real command line, on a clock.
+"""The troubles that must reach a person within a day, each once, and their end: by the real command line, on a clock.
 
 | trouble | severity | who tells | its words | over |
 |---|---|---|---|---|
@@ -6,6 +6,7 @@
 | the DNS token is revoked | tell | the run | token refused | the next daily check |
 | a challenge label changes hands | tell | the run | CNAME to … | the next daily check |
 | the disk is full, or the store may not be written | tell (page before the first end) | the run, from beside the store | the store … | the first run that may write |
+| the vault key is lost | tell | the run | there is no vault key | the next run |
 | an edge breaks | page | the run | … speaks no TLS | the next look |
 | the CA refuses | tell (page before the end) | the run | cannot be ordered | the first order |
 """
@@ -166,6 +167,16 @@ def read_only(here: Place) -> Iterator[None]:
             path.chmod(mode)
 
 
+@contextmanager
+def lost_vault_key(here: Place) -> Iterator[None]:
+    key = here.town.folder / "vault.key"
+    key.rename(key.with_suffix(".away"))
+    try:
+        yield
+    finally:
+        key.with_suffix(".away").rename(key)
+
+
 @dataclass(frozen=True)
 class Case:
     begins: Callable[[Place], AbstractContextManager[None]]
@@ -180,6 +191,7 @@ CASES = {
     "the disk is full": Case(lambda here: full_disk(here, 6), "tell", "store", "look whether the disk is full"),
     "the disk is nearly full": Case(lambda here: full_disk(here, 10), "tell", "store", "disk"),
     "the store is read-only": Case(read_only, "tell", "store", "may not be written"),
+    "the vault key is lost": Case(lost_vault_key, "tell", "vault", "vault.key"),
     "an edge breaks": Case(broken_edge, "page", "broken", BLUE_EDGE),
     "the CA refuses": Case(refusing_ca, "tell", "order", "on our list"),
 }
