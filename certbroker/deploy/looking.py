@@ -63,6 +63,7 @@ class Looking:
                     issued_by=seen.issued_by,
                     ends=seen.ends,
                     detail=seen.detail,
+                    seconds=seen.seconds,
                 )
                 for name, found in looks.items()
                 for seen in found

@@ -157,14 +157,21 @@ def _work(store: Store, now: datetime) -> Iterator[GaugeMetricFamily]:
             push_took.add_metric((target, _RESULTS[phase]), seconds)
     yield from (orders, slowest, pushes, push_took)
     probes = _family("probes", "Edges by what the last handshake with each showed.", "target", "verdict")
+    probe_took = _family(
+        "probe_duration_seconds",
+        "From connecting to the end of the last look, the slowest of them.",
+        "target",
+        "verdict",
+    )
     oldest = _family("oldest_probe_timestamp_seconds", "When the edge was looked at that waits the longest.", "target")
     first: dict[str, datetime] = {}
     for look in store.looks():
         probes.add_metric((look.target, look.verdict), look.many)
+        probe_took.add_metric((look.target, look.verdict), look.slowest)
         first[look.target] = min(look.oldest, first.get(look.target, look.oldest))
     for target, moment in first.items():
         oldest.add_metric((target,), moment.timestamp())
-    yield from (probes, oldest)
+    yield from (probes, probe_took, oldest)
     due = _family("due", "What is due and not done yet, by what it is.", "kind")
     since = _family("due_since_timestamp_seconds", "Since when the first of it is.", "kind")
     for kind, (many, moment) in store.due_by_kind(now).items():

@@ -8,7 +8,7 @@ import ipaddress
 import socket
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
@@ -60,6 +60,8 @@ class Seen:
     answer: Answer | None = None
     """To the HTTP request, if one was made."""
     starts: datetime | None = None
+    seconds: float = 0.0
+    """From connecting to the end of the look; 0 where no address was found."""
 
     @property
     def where(self) -> str:
@@ -95,15 +97,16 @@ def look(
     except OSError as error:
         return [Seen(edge, edge.host, name, at, Verdict.UNREACHABLE, detail=words(error))]
 
-    def shake(place: Place) -> Heard:
-        return shake_hands(place, sni, clock, timeout, asked)
+    def shake(place: Place) -> Seen:
+        began = clock.monotonic()
+        heard = shake_hands(place, sni, clock, timeout, asked)
+        took = clock.monotonic() - began
+        return replace(_seen(edge, name, at, place, heard, roots), seconds=took)
 
     if len(places) == 1:
-        heard = [shake(places[0])]
-    else:
-        with concurrent.futures.ThreadPoolExecutor(min(len(places), MOST_AT_ONCE)) as pool:
-            heard = list(pool.map(shake, places))
-    return [_seen(edge, name, at, place, sounds, roots) for place, sounds in zip(places, heard, strict=True)]
+        return [shake(places[0])]
+    with concurrent.futures.ThreadPoolExecutor(min(len(places), MOST_AT_ONCE)) as pool:
+        return list(pool.map(shake, places))
 
 
 def _seen(edge: Edge, name: str, at: datetime, place: Place, heard: Heard, roots: Roots) -> Seen:

@@ -55,6 +55,8 @@ class LooksAt:
     verdict: str
     many: int
     oldest: datetime
+    slowest: float
+    """Seconds."""
 
 
 class Measured(Standings):
@@ -100,10 +102,14 @@ class Measured(Standings):
     def looks(self) -> list[LooksAt]:
         """By target and verdict."""
         t = schema.seen
-        counts = (func.count().label("many"), func.min(t.c.at, type_=t.c.at.type).label("oldest"))
+        counts = (
+            func.count().label("many"),
+            func.min(t.c.at, type_=t.c.at.type).label("oldest"),
+            func.max(t.c.seconds).label("slowest"),
+        )
         statement = select(t.c.target, t.c.verdict, *counts).group_by(t.c.target, t.c.verdict)
         rows = self.rows(statement.order_by(t.c.target, t.c.verdict))
-        return [LooksAt(row.target, row.verdict, row.many, row.oldest) for row in rows]
+        return [LooksAt(row.target, row.verdict, row.many, row.oldest, row.slowest) for row in rows]
 
     def due_by_kind(self, now: datetime) -> dict[str, tuple[int, datetime]]:
         """What is due at `now`: how many rows of each kind, and the moment of the first."""

@@ -220,6 +220,8 @@ class SeenRow:
     issued_by: str | None = None
     ends: datetime | None = None
     detail: str | None = None
+    seconds: float = 0.0
+    """How long the look took."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     DateTime,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -455,6 +456,7 @@ seen = Table(
     Column("issued_by", Words),
     Column("ends", Moment),
     Column("detail", Words),
+    Column("seconds", Float, nullable=False),
     Index("seen_certificate", "certificate"),
     Index("seen_at", "at"),
 )

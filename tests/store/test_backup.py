@@ -108,7 +108,19 @@ def fill(store: Store) -> None:
             )
         ]
     )
-    store.see([SeenRow(target="fly", name="a", edge="192.0.2.1", certificate="main", at=START, verdict="valid")])
+    store.see(
+        [
+            SeenRow(
+                target="fly",
+                name="a",
+                edge="192.0.2.1",
+                certificate="main",
+                at=START,
+                verdict="valid",
+                seconds=0.25,
+            )
+        ]
+    )
     store.put_drift("main", [drift_row("fly", "a", "replaced")])
     store.set_due([DueRow("certificate", "main", START)])
     store.put_finding("target", "fly", "warn", "reaches the whole organisation", "a smaller token")

@@ -11,7 +11,7 @@ from tests.store.test_backup import fill
 
 def test_looks_and_what_is_due_are_counted(store: Store) -> None:
     fill(store)
-    assert store.looks() == [LooksAt("fly", "valid", 1, START)]
+    assert store.looks() == [LooksAt("fly", "valid", 1, START, 0.25)]
     assert store.due_by_kind(START)["certificate"] == (1, START)
     assert store.due_by_kind(START - timedelta(seconds=1)) == {}
     assert store.order_failures() == {"other": 1}

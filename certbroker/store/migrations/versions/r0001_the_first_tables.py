@@ -190,6 +190,7 @@ def upgrade() -> None:
         sa.Column("issued_by", sa.Text(), nullable=True),
         sa.Column("ends", sa.DateTime(), nullable=True),
         sa.Column("detail", sa.Text(), nullable=True),
+        sa.Column("seconds", sa.Float(), nullable=False),
         sa.PrimaryKeyConstraint("target", "name", "edge"),
     )
     op.create_index("seen_at", "seen", ["at"], unique=False)
