@@ -45,10 +45,14 @@ class SystemClock:
         time.sleep(seconds)
 
 
+Contact = Literal["http", "dns", "tls", "smtp"]
+"""In which language the outside is spoken to."""
+
+
 class Network(Protocol):
     """Every contact with the outside is announced here first, so that a world can count, log or forbid it."""
 
-    def contact(self, kind: Literal["http", "dns", "tls"], address: str) -> None:
+    def contact(self, kind: Contact, address: str) -> None:
         """About to reach `address` ("host:port" or a URL's origin). Raises OSError to forbid it."""
         ...
 
@@ -56,7 +60,7 @@ class Network(Protocol):
 class SystemNetwork:
     """The machine's own: everything is allowed."""
 
-    def contact(self, kind: Literal["http", "dns", "tls"], address: str) -> None:
+    def contact(self, kind: Contact, address: str) -> None:
         return None
 
 

@@ -6,9 +6,8 @@ import io
 import random
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
 
-from certbroker.world import Clock, World
+from certbroker.world import Clock, Contact, World
 from tests.clock import TestClock
 
 
@@ -19,7 +18,7 @@ class CountingNetwork:
         self.contacts: list[tuple[str, str]] = []
         self.forbidden = forbidden
 
-    def contact(self, kind: Literal["http", "dns", "tls"], address: str) -> None:
+    def contact(self, kind: Contact, address: str) -> None:
         self.contacts.append((kind, address))
         if self.forbidden:
             raise OSError(f"this world has no network, and {kind} {address} was asked for")

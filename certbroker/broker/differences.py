@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Final
 
 from certbroker.broker.desk import Desk
 from certbroker.broker.drift_words import hint_words, said_words, served_words, what_words
 from certbroker.broker.drifted import Difference, worst_first
 from certbroker.broker.facts import Looked, ask, ask_many, wanted_at
+from certbroker.broker.facts import given_back as theirs
 from certbroker.broker.report import State, served_now
 from certbroker.deploy.causes import Cause
 from certbroker.deploy.drift import Drift, Said, Unasked, Wanted, compare
 from certbroker.errors import ProviderError, StoreError
 from certbroker.model import Assignment, Certificate, Version
+from certbroker.plan import given_back
 from certbroker.probe import Seen
 
 WORKERS: Final = 8
@@ -71,13 +74,17 @@ def differences_at(desk: Desk, certificate: Certificate, assignment: Assignment,
         if (row.target, row.version_id) == (assignment.target, version.id)
     }
     found = []
+    given = (
+        given_back(certificate.name, assignment.target) if assignment.target in theirs(desk, certificate.name) else None
+    )
     for name in assignment.names:
         wanted = Wanted(version, rows.get(name), ours)
         there: Said = Unasked(said) if isinstance(said, str) else said.get(name)
         if edge_trouble and not isinstance(there, Unasked):
             there = Unasked(edge_trouble)
         drift = compare(wanted, there, looks[name])
-        found.append(_told(desk, assignment, name, wanted, there, looks[name], drift))
+        told = _told(desk, assignment, name, wanted, there, looks[name], drift)
+        found.append(replace(told, hint=given.hint or "") if given and not drift.cause.fine else told)
     return found
 
 

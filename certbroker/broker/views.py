@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -17,10 +17,11 @@ from certbroker.model import Certificate
 from certbroker.names import base_name
 from certbroker.plan import Facts, TargetFacts, VariantFacts, situation
 from certbroker.standing import PAGE, Condition, Orphan, Standing, day, minute, overview
-from certbroker.standing.orphans import left, orphans
+from certbroker.standing.gathering import put_off
+from certbroker.standing.orphans import gone_with_what_stays, left, orphans
 from certbroker.standing.renewals import whence
 from certbroker.standing.told import told as sentence
-from certbroker.store import Store, Variant
+from certbroker.store import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,12 @@ def status(store: Store, config: Config, now: datetime, *, whole: bool = False) 
         remarks={
             row.certificate: told
             for row in found.rows
-            if (told := _remarks(store, config.certificates.get(row.certificate), now))
+            if (
+                told := (
+                    *_remarks(store, config.certificates.get(row.certificate)),
+                    *found.held.get(row.certificate, ()),
+                )
+            )
         },
         orphans=tuple(orphans(store, config, now, left(store))),
         looked_at=found.looked_at,
@@ -61,7 +67,7 @@ def status(store: Store, config: Config, now: datetime, *, whole: bool = False) 
     )
 
 
-def _remarks(store: Store, certificate: Certificate | None, now: datetime) -> tuple[str, ...]:
+def _remarks(store: Store, certificate: Certificate | None) -> tuple[str, ...]:
     if certificate is None:
         return ()
     variants = store.variants(certificate.name)
@@ -71,17 +77,7 @@ def _remarks(store: Store, certificate: Certificate | None, now: datetime) -> tu
         window = store.window(known.wanted.id) if known and known.wanted else None
         if window and window.explanation_url:
             found.append(f"the CA explains: {window.explanation_url}")
-        if known and (held := _held(known, now)):
-            found.append(held)
     return tuple(dict.fromkeys(found))
-
-
-def _held(known: Variant, now: datetime) -> str | None:
-    """That it is due and put off, until when, why, and what orders it all the same."""
-    if known.held_until is None or known.held_until <= now:
-        return None
-    at_once = f"at once all the same: certbroker issue {known.certificate}"
-    return f"not ordered before {minute(known.held_until)}: {known.held_why}; {at_once}"
 
 
 def explain(store: Store, config: Config, name: str, now: datetime) -> list[str]:
@@ -93,6 +89,9 @@ def explain(store: Store, config: Config, name: str, now: datetime) -> list[str]
         for kind, table in (("target", config.targets), ("solver", config.solvers), ("issuer", config.issuers))
         if name in table
     ]
+    gone = [each for each in gone_with_what_stays(store, now) if each.name == name]
+    if gone and not kinds:
+        return _explain_orphans(store, gone, now)
     if not kinds:
         raise UsageError(
             f"nothing in the file is called {name}", hint="certbroker status lists the certificates and targets"
@@ -123,6 +122,20 @@ def explain(store: Store, config: Config, name: str, now: datetime) -> list[str]
             users = [c.name for c in config.certificates.values() if c.names_on(name)]
             lines.append(f"  serves {', '.join(users) or 'nothing'}")
     lines += ["", *_story(store, target=name)]
+    return lines
+
+
+def _explain_orphans(store: Store, gone: Sequence[Orphan], now: datetime) -> list[str]:
+    lines = []
+    for orphan in gone:
+        lines.append(orphan.what)
+        lines += [
+            f"  {each.target} {', '.join(each.names)}: {each.certificate} {each.words(now)}" for each in orphan.stays
+        ]
+        back = f"put [{orphan.kind}.{orphan.name}] back into the file, or: " if orphan.stays else ""
+        lines += [f"  hint: {back}{orphan.hint}", ""]
+        certificate = orphan.name if orphan.kind == "certificate" else None
+        lines += _story(store, certificate=certificate, target=None if certificate else orphan.name)
     return lines
 
 
@@ -161,8 +174,8 @@ def _explain_certificate(store: Store, config: Config, certificate: Certificate,
                 lines.append(f"    the CA explains: {s.window.explanation_url}")
         passed = failover.in_force(store.passed(certificate.name, key), now)
         lines += [f"    {each.words()}: {each.why}" for each in passed.values() if each.issuer in certificate.issuers]
-        if known and (held := _held(known, now)):
-            lines.append(f"    {held}")
+        if known and (held := put_off(known, now)):
+            lines.append(f"    {held.words()}")
         if known and known.error:
             lines.append(
                 f"    the last order failed: {known.error}"

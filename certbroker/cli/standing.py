@@ -18,6 +18,8 @@ SCREEN: Final = 20
 
 def show(paper: Paper, found: Status) -> None:
     """Print it."""
+    from certbroker.standing import untold
+
     paper.line(found.sentence)
     paper.line()
     rows = _folded(paper, found)
@@ -29,14 +31,14 @@ def show(paper: Paper, found: Status) -> None:
         )
     for each in found.conditions:
         paper.line(f"{paper.sign(each.state)} {each.subject}: {each.what}")
-        if each.state != "warn":
+        if each.state != "warn" or each.kind.value == "orphan":
             act_by = f"; act by {_moment(each.act_by)}" if each.act_by else ""
             paper.line(f"      now   {each.now}{act_by}")
         paper.line(f"      hint: {each.hint}")
     for name, remarks in found.remarks.items():
         for remark in remarks:
             paper.line(f"{paper.sign('warn')} {name}: {remark}")
-    for orphan in found.orphans:
+    for orphan in untold(found.orphans, found.conditions):
         paper.line(f"{paper.sign('none')} {orphan.what}    hint: {orphan.hint}")
 
 

@@ -62,6 +62,8 @@ class RenewalLine:
     at: datetime | None
     why: str
     explanation_url: str | None
+    held: str
+    """That it is due and put off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +142,8 @@ class Ready:
     proven: int
     ready: bool
     troubled: tuple[Cell, ...]
+    looked_at: datetime | None
+    """The longest ago of the last looks at its edges."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +151,6 @@ class ReadinessPage:
     """The standby targets, as last looked at."""
 
     targets: tuple[Ready, ...]
-    looked_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,15 +252,16 @@ def history_page(
 
 def readiness_page(source: Source) -> ReadinessPage:
     """From the last look; `certbroker ready` looks now."""
-    found = []
+    found, looks = [], source.store.looks()
     for name, target in source.config.targets.items():
         if not target.standby:
             continue
+        looked = min((look.oldest for look in looks if look.target == name), default=None)
         counts, edges, proven = _counted(source.store, name)
         troubled = tuple(c for c in source.store.cells_of(name, limit=PAGE) if c.stand is not Stand.SERVED)
         served = bool(counts) and all(stand is Stand.SERVED for stand, many in counts.items() if many)
-        found.append(Ready(name, target.type, counts, edges, proven, served and edges == proven > 0, troubled))
-    return ReadinessPage(tuple(found), source.store.last_look())
+        found.append(Ready(name, target.type, counts, edges, proven, served and edges == proven > 0, troubled, looked))
+    return ReadinessPage(tuple(found))
 
 
 def timeline_page(source: Source, *, offset: int = 0) -> TimelinePage:
@@ -300,7 +304,7 @@ def _bars(store: Store, source: Source, certificate: Certificate, standing: Stan
 
 def _renewal(each: Renewal) -> RenewalLine:
     label = each.version.label if each.version else ""
-    return RenewalLine(each.key_type.value, label, each.due, each.at, each.why, each.explanation_url)
+    return RenewalLine(each.key_type.value, label, each.due, each.at, each.why, each.explanation_url, each.held)
 
 
 def _happened(rows: list[HistoryRow]) -> tuple[Happened, ...]:

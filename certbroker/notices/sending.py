@@ -126,7 +126,7 @@ def _mail(route: Route, url: Secret, message: Message, network: Network) -> None
         raise NotSent("its address is no URL such as smtp://user:password@host:587") from None
     if parts.scheme not in ("smtp", "smtps") or not host:
         raise NotSent("its address is no URL such as smtp://user:password@host:587")
-    network.contact("http", f"{host}:{port or 0}")
+    network.contact("smtp", f"{host}:{port or (465 if parts.scheme == 'smtps' else 587)}")
     try:
         with _post_office(parts.scheme, host, port) as office:
             if parts.scheme == "smtp" and (host not in LOOPBACK or "starttls" in parse_qs(parts.query)):

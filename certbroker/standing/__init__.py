@@ -10,7 +10,7 @@ from certbroker.serving import Cell, Stand, Standing
 from certbroker.standing.conditions import Facts, First, Outage, conditions
 from certbroker.standing.gathering import gather
 from certbroker.standing.orphans import Orphan
-from certbroker.standing.overview import PAGE, Overview, as_of, needs, overview
+from certbroker.standing.overview import PAGE, Overview, as_of, needs, overview, untold
 from certbroker.standing.words import day, minute, served_now, several
 
 __all__ = [
@@ -35,4 +35,5 @@ __all__ = [
     "overview",
     "served_now",
     "several",
+    "untold",
 ]

@@ -76,6 +76,13 @@ class Held:
     until: datetime
     why: str
 
+    def words(self) -> str:
+        """That it waits, until when, why, and what orders it all the same."""
+        return f"not ordered before {minute(self.until)}: {self.why}; {self.at_once()}"
+
+    def at_once(self) -> str:
+        return f"at once all the same: certbroker issue {self.certificate}"
+
 
 @dataclass(frozen=True, slots=True)
 class Passed:
@@ -349,7 +356,7 @@ class _Making:
             since=self._facts.now,
             what=f"not ordered before {minute(first.until)}, which is too late: {first.why}",
             now=self._now(names),
-            hint=f"at once all the same: certbroker issue {names[0]}",
+            hint=first.at_once(),
             act_by=self._act_by(names),
         )
 

@@ -12,7 +12,7 @@ from certbroker.names import base_name
 from certbroker.serving import Stand, Standing
 from certbroker.standing.conditions import Facts, Failing, Found, Held, Passed, PinEnd
 from certbroker.standing.orphans import gone_with_what_stays
-from certbroker.store import Store
+from certbroker.store import Store, Variant
 
 _TROUBLE: Final = Stand.WAITING.rank
 
@@ -23,9 +23,9 @@ def gather(store: Store, config: Config, now: datetime) -> Facts:
     found = [_found(store, config, each, now) for each in _declared_findings(store, config)] + _drifts(store, config)
     pins = _pins(store)
     held = [
-        Held(each.certificate, each.held_until, each.held_why or "")
+        waits
         for each in store.held_variants(now)
-        if each.held_until and each.certificate in config.certificates
+        if each.certificate in config.certificates and (waits := put_off(each, now))
     ]
     more = {name for each in found if (name := each.needed_by or each.name)} | {pin.certificate for pin in pins}
     more |= {each.certificate for each in held}
@@ -46,6 +46,13 @@ def gather(store: Store, config: Config, now: datetime) -> Facts:
         last_run=store.last_run("renew"),
         standings=standings,
     )
+
+
+def put_off(variant: Variant, now: datetime) -> Held | None:
+    """That its order is due, and waits."""
+    if variant.held_until is None or variant.held_until <= now:
+        return None
+    return Held(variant.certificate, variant.held_until, variant.held_why or "")
 
 
 def _declared_findings(store: Store, config: Config) -> list[Found]:

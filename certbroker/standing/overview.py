@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
 from certbroker.config import Config
-from certbroker.notices import Condition
+from certbroker.notices import Condition, Kind
 from certbroker.serving import Cell, Stand, Standing
 from certbroker.standing.conditions import Facts, conditions
 from certbroker.standing.gathering import gather
@@ -46,9 +46,16 @@ class Overview:
     proven: int
     """Of them, those that serve something valid."""
     looked_at: datetime | None
+    held: Mapping[str, tuple[str, ...]]
+    """Of the certificates on this page, those that are due and put off, in words; what is put off too long is a condition."""
     orphans: tuple[Orphan, ...]
     steps: tuple[str, ...]
     """What to type first, where nothing stands yet."""
+
+    @property
+    def gone(self) -> list[Orphan]:
+        """The orphans that no condition tells."""
+        return untold(self.orphans, self.conditions)
 
 
 def overview(
@@ -93,9 +100,25 @@ def overview(
         edges=edges,
         proven=proven,
         looked_at=looked,
+        held=_held(facts, told, {row.certificate for row in rows}),
         orphans=tuple(facts.orphans),
         steps=_steps(config, counts),
     )
+
+
+def _held(facts: Facts, told: Sequence[Condition], shown: Collection[str]) -> dict[str, tuple[str, ...]]:
+    late = {name for each in told if each.kind is Kind.HOLD for name in each.certificates}
+    found: dict[str, list[str]] = {}
+    for each in facts.held:
+        if each.certificate in shown and each.certificate not in late:
+            found.setdefault(each.certificate, []).append(each.words())
+    return {name: tuple(dict.fromkeys(words)) for name, words in found.items()}
+
+
+def untold(orphans: Iterable[Orphan], conditions: Iterable[Condition]) -> list[Orphan]:
+    """Those that no condition tells."""
+    told = {each.key for each in conditions}
+    return [each for each in orphans if each.kind != "certificate" or f"{Kind.ORPHAN}/{each.name}" not in told]
 
 
 def as_of(standing: Standing, now: datetime) -> Standing:

@@ -9,6 +9,7 @@ from datetime import datetime
 from certbroker import policy
 from certbroker.config import Config
 from certbroker.model import Certificate, KeyType, Version, Window
+from certbroker.standing.gathering import put_off
 from certbroker.standing.words import minute
 from certbroker.store import Store
 
@@ -27,6 +28,8 @@ class Renewal:
     start: datetime | None = None
     end: datetime | None = None
     explanation_url: str | None = None
+    held: str = ""
+    """That it is due and put off, until when and why; empty if it is not."""
 
 
 def renewals(store: Store, config: Config, certificate: Certificate, now: datetime) -> Iterator[Renewal]:
@@ -37,14 +40,16 @@ def renewals(store: Store, config: Config, certificate: Certificate, now: dateti
         window = store.window(version.id) if version else None
         s = policy.Situation(now, config.every, key, certificate.names, certificate.issuers, version, window)
         due = policy.reason_to_order(s) or ""
+        waits = put_off(variants[key], now) if key in variants else None
+        held = waits.words() if waits else ""
         if version is None:
-            yield Renewal(key, None, due, None, "")
+            yield Renewal(key, None, due, None, "", held=held)
             continue
         moment, why = policy.renewal_moment(s), whence(window)
         if window is None:
-            yield Renewal(key, version, due, moment, why)
+            yield Renewal(key, version, due, moment, why, held=held)
         else:
-            yield Renewal(key, version, due, moment, why, window.start, window.end, window.explanation_url)
+            yield Renewal(key, version, due, moment, why, window.start, window.end, window.explanation_url, held)
 
 
 def whence(window: Window | None) -> str:

@@ -84,6 +84,7 @@ def test_a_revoked_token_is_told_within_a_day_once_daily_and_when_it_is_over(lis
     assert listened.pager.heard == [], "nobody is woken 60 days before the end"
     assert len(listened.office.mails) == 3
     mail_ = listened.office.mails[0]
+    assert ("smtp", listened.office.url.removeprefix("smtp://")) in place.network.contacts
     assert listened.office.logins[0] == "\0broker\0secret-mail"
     assert mail_["To"] == "ops@example.com"
     assert "solver dnsimple" in mail_["Subject"]

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from certbroker.challenges import Challenges, Placed, SolverContext, solver_puts, solver_settings
 from certbroker.challenges.lookup import Lookup
@@ -19,7 +19,7 @@ from certbroker.sandbox.dns import DnsServer
 from certbroker.secret import Secret, SecretRef
 from certbroker.session import Session
 from certbroker.testkit.simulator import Simulator, SimulatorTransport
-from certbroker.world import World
+from certbroker.world import Contact, World
 from tests.world import CountingNetwork, make_world
 
 KEY_NAME = "certbroker."
@@ -37,7 +37,7 @@ class HoleyNetwork(CountingNetwork):
         super().__init__()
         self.holes = set(holes)
 
-    def contact(self, kind: Literal["http", "dns", "tls"], address: str) -> None:
+    def contact(self, kind: Contact, address: str) -> None:
         super().contact(kind, address)
         if address in self.holes:
             raise OSError("no route")

@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
+from certbroker.broker import read_config
+from certbroker.dashboard import Source
+from certbroker.dashboard.pages import readiness_page
 from tests.dashboard.served import Site, dashboard
 from tests.scenarios.town import Town, town
 
@@ -104,6 +108,16 @@ def test_the_json_of_the_first_page(site: Site) -> None:
     found = site.get("/api/overview").json()["overview"]
     assert [row["certificate"] for row in found["rows"]] == ["main"]
     assert {cell["target"]: cell["stand"] for cell in found["rows"][0]["cells"]}["fastly"] == "served"
+
+
+def test_readiness_says_when_its_own_edges_were_looked_at(place: Town) -> None:
+    config = read_config(place.world(), None)
+    standby = replace(config.targets["fly-green"], standby=True)
+    config = replace(config, targets={**config.targets, "fly-green": standby})
+    with place.store() as store:
+        [found] = readiness_page(Source(config, store, place.clock, lambda: config)).targets
+        looks = [look.at for look in store.seen("main") if look.target == "fly-green"]
+    assert (found.target, found.ready, found.looked_at) == ("fly-green", True, min(looks))
 
 
 def test_what_the_file_does_not_have(site: Site) -> None:

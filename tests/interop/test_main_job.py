@@ -9,11 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Literal
 
 import pytest
 
-from certbroker.world import SystemClock, SystemNetwork
+from certbroker.world import Contact, SystemClock, SystemNetwork
 from tests.interop.desk import Ca, Desk, Proof, by_lexicon, by_rfc2136, caddys_ca, debians_pebble, newest_pebble
 from tests.postgres import Postgres, postgres
 
@@ -141,7 +140,7 @@ class Held(SystemNetwork):
         self.reached = threading.Event()
         self.free = threading.Event()
 
-    def contact(self, kind: Literal["http", "dns", "tls"], address: str) -> None:
+    def contact(self, kind: Contact, address: str) -> None:
         if kind == "http" and address in self._ca:
             self.reached.set()
             assert self.free.wait(60)

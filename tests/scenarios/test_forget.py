@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import Literal
 
 import pytest
 import requests
 
+from certbroker.world import Contact
 from tests.golden import golden
 from tests.scenarios.test_words import told
 from tests.scenarios.town import Town
@@ -44,7 +44,7 @@ def leaves(place: Town, *, targets: tuple[str, ...], stays_at: tuple[str, ...] =
 class NoEdge(CountingNetwork):
     """No edge can be reached from here."""
 
-    def contact(self, kind: Literal["http", "dns", "tls"], address: str) -> None:
+    def contact(self, kind: Contact, address: str) -> None:
         if kind == "tls":
             raise OSError("no route to host")
         super().contact(kind, address)
@@ -62,11 +62,18 @@ def objects(place: Town) -> tuple[set[str], set[str]]:
 def test_a_certificate_that_left_is_shown_with_what_stays_and_nobody_is_asked_about_it(place: Town) -> None:
     leaves(place, targets=("fastly", "fly-blue", "folder"))
     out = place.run("status").out
-    assert (
-        "certificate main left the file on Mon 23 Nov 2026; fastly keeps v1 until Sun 21 Feb 2027, fly-blue keeps v1"
-        in out
+    assert out.count("left the file on Mon 23 Nov 2026") == 1, (
+        "its condition tells it, and so its place among the orphans is empty"
     )
-    assert "hint: certbroker forget main" in out
+    assert "now   fastly keeps v1 until Sun 21 Feb 2027, fly-blue keeps v1" in out
+    assert "or: certbroker forget main" in out
+    [orphan] = place.run("status", "--json").json["orphans"]
+    assert (orphan["kind"], orphan["name"]) == ("certificate", "main")
+    why = place.run("explain", "main").out
+    assert why.startswith("certificate main left the file on Mon 23 Nov 2026; fastly keeps v1 until")
+    assert "\n  fly-blue *.example.com, example.com: main v1 until Sun 21 Feb 2027\n" in why
+    assert "\n  hint: put [certificate.main] back into the file, or: certbroker forget main\n" in why
+    assert "v1 committed" in why
     assert "fastly keeps v1 until Sun 21 Feb 2027" in place.run("plan", "--offline").out
     before = asked(place, "fastly"), asked(place, "fly")
     for _ in range(3):

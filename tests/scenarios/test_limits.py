@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from certbroker.model import KeyType
 from certbroker.store import NewOrderRow
 from certbroker.testkit.simulator import Fault, Request, Response
+from tests.dashboard.served import dashboard
 from tests.scenarios.town import Town, town
 
 
@@ -234,5 +236,9 @@ def test_a_hold_of_our_own_ledger_is_shown_too(place: Town) -> None:
         "not ordered before Mon 23 Nov 12:21 UTC: never issued; waits for the limits of sandbox: 50 certificates"
         in status
     )
+    with dashboard(place.world(), place.folder, place.clock) as site:
+        [words] = site.get("/api/overview").json()["overview"]["held"]["c"]
+        assert words in status, "the same, from one place"
+        assert all(words in unescape(site.get(page).text) for page in ("/", "/certificates/c"))
     place.run("issue", "c", "-m", "it cannot wait")
     assert "not ordered before" not in place.run("status").out

@@ -92,6 +92,9 @@ def test_from_theirs_to_ours_and_back_without_one_failed_handshake(tmp_path: Pat
         held = place.run("renew", ends=1)  # the label is Fly's now, which is said too
         assert "was given back to the platform's own certificate" in held.err
         assert "take fastly out of targets" in held.err
+        drift = place.run("drift", "main", ends=1).err
+        assert drift.count("take fastly out of targets") == 1
+        assert "--heal" not in drift, "a person wants it so"
 
 
 def prove(place: Town) -> None:
