@@ -253,7 +253,7 @@ def stand(known: Known) -> Standing:
     """How it stands, from what is known."""
     orderings = [known.orderings.get(key, Ordering()) for key in known.keys]
     wanted = [each.wanted for each in orderings if each.wanted]
-    took = _took(known)
+    took = measured(known)
     length = min((_seconds(version.life.length) for version in wanted), default=None)
     cells = tuple(_cell(known, place, wanted, took, length) for place in known.places)
     facing = [cell for cell in cells if not cell.standby] or list(cells)
@@ -301,7 +301,7 @@ def _altogether(
     return (worst[0], "", worst[2]) if worst[0].fine else worst
 
 
-def _took(known: Known) -> timedelta | None:
+def measured(known: Known) -> timedelta | None:
     """The slowest order and the slowest way to a proven deployment of those that are still known."""
     pushes = [put.since - put.begun for put in known.puts if put.phase.settled and put.begun]
     versions = [each.wanted for each in known.orderings.values() if each.wanted] + [put.version for put in known.puts]

@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 import signal
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from certbroker.cli.command import Command, as_json
 from certbroker.cli.paper import Paper, counted
 from certbroker.cli.runs import Seconds
+from certbroker.cli.watched import show, show_test
 from certbroker.errors import BadMaterial, StoreError, UsageError
 from certbroker.secret import SecretRef, expand
 from certbroker.world import World
 
 if TYPE_CHECKING:
     from certbroker.broker import Desk
-    from certbroker.notices import Condition, Route
-    from certbroker.watch.rounds import Round, Sent
+    from certbroker.notices import Route
+    from certbroker.watch.rounds import Watcher
 
 log = logging.getLogger("certbroker")
 
@@ -157,27 +157,27 @@ def watch(
     limit = timedelta(seconds=within) if within is not None else None
     watcher = Watcher(world, source, memory, ears, within=limit, stopped=ends.stopped)
     if test:
-        return _tested(world, watcher.test(), as_json=as_json)
+        return show_test(Paper(world), watcher.test(), as_json=as_json)
     if every is None:
         done = watcher.round()
         assert done is not None
-        _show(world, done, as_json=as_json, source=shown(source))
+        show(Paper(world), done, shown(source), as_json=as_json)
         return done.exit_code
     ends.listen()
     return _stay(world, watcher, every, ends, as_json=as_json, source=shown(source))
 
 
-def _stay(world: World, watcher: Any, every: float, ends: _Ends, *, as_json: bool, source: str) -> int:
+def _stay(world: World, watcher: Watcher, every: float, ends: _Ends, *, as_json: bool, source: str) -> int:
     """Round after round until SIGTERM; what is told in full is what is new."""
     from certbroker.watch.patience import rest
 
     known: set[str] = set()
     while True:
         begun = world.clock.monotonic()
-        done: Round | None = watcher.round()
+        done = watcher.round()
         if done is None:
             return 0
-        _show(world, done, as_json=as_json, source=source, known=known, lines=True)
+        show(Paper(world), done, source, as_json=as_json, known=known, lines=True)
         world.stdout.flush()
         world.stderr.flush()
         known = {each.key for each in done.conditions}
@@ -236,150 +236,6 @@ def _route(text: str, option: str, mail: tuple[str | None, tuple[str, ...]]) -> 
         f"{option} names no way to tell",
         hint=f"as in {option} webhook=env:PAGER_URL; there is webhook, slack, smtp and apprise",
     )
-
-
-# ---- what came of it ---------------------------------------------------------------------------------------------------
-
-
-def _tested(world: World, sent: Sequence[Sent], *, as_json: bool) -> int:
-    if not sent:
-        raise UsageError("nobody is named to tell", hint="add --page, --tell or --heartbeat")
-    failed = [each for each in sent if each.error]
-    paper = Paper(world)
-    if as_json:
-        paper.json({"sent": sent, "exit_code": 1 if failed else 0})
-        return 1 if failed else 0
-    for each in sent:
-        sign = paper.sign("fail" if each.error else "ok")
-        paper.line(f"{sign} {each.way}: {each.error or 'sent; look whether it arrived'}")
-    return 1 if failed else 0
-
-
-def _show(
-    world: World,
-    done: Round,
-    *,
-    as_json: bool,
-    source: str,
-    known: frozenset[str] | set[str] = frozenset(),
-    lines: bool = False,
-) -> None:
-    """`known`: what was shown before. `lines`: one for each round, with its moment."""
-    paper = Paper(world)
-    if as_json:
-        value = _value(done, source)
-        paper.line(json.dumps(value, ensure_ascii=False)) if lines else paper.json(value)
-        return
-    from certbroker.notices import minute
-    from certbroker.watch.judging import UNREAD
-
-    if not lines:
-        _table(paper, done)
-    for each in done.conditions:
-        if each.key in known:
-            continue
-        if done.error is not None and each.key == UNREAD:
-            *more, last = done.error.what.splitlines()
-            for line in more:
-                paper.story(f"error: {line}")
-            paper.trouble(last, each.now, each.hint)
-        else:
-            paper.trouble(f"{each.subject}: {each.what}", each.now, each.hint)
-    for note in done.notes:
-        paper.story(f"note: {note}")
-    paper.line((f"{minute(done.at)}: " if lines else "") + _truth(done))
-
-
-def _table(paper: Paper, done: Round) -> None:
-    """What was looked at, by target."""
-    good, all_ = _counts(done)
-    rows = [
-        (
-            paper.sign("ok" if good.get(target) == many else "fail"),
-            target,
-            f"{good.get(target, 0)} of {counted(many, 'look')}",
-        )
-        for target, many in sorted(all_.items(), key=lambda each: (good.get(each[0]) == each[1], each[0]))
-    ]
-    if rows:
-        paper.table(("", "target", "as it should be"), rows)
-
-
-def _counts(done: Round) -> tuple[Mapping[str, int], Mapping[str, int]]:
-    from collections import Counter
-
-    good = Counter(look.at.target for look in done.judgement.good)
-    return good, good + Counter(each.look.at.target for each in done.judgement.wrong)
-
-
-def _truth(done: Round) -> str:
-    from certbroker.notices import minute
-
-    good, all_ = _counts(done)
-    many, fine = sum(all_.values()), sum(good.values())
-    parts = []
-    if done.conditions:
-        parts.append(
-            f"{counted(len(done.conditions), 'thing')} {'needs' if len(done.conditions) == 1 else 'need'} somebody"
-        )
-    if done.inventory is None:
-        parts.append("nothing was looked at")
-    elif not many:
-        parts.append("no edge is known to look at")
-    elif fine == many:
-        parts.append(f"all {counted(many, 'look')} at {counted(len(all_), 'target')} see what should be served")
-    else:
-        parts.append(f"{fine} of {many} looks at {counted(len(all_), 'target')} see what should be served")
-    if done.judgement.aside:
-        parts.append(
-            f"{counted(done.judgement.aside, 'IPv6 address', 'IPv6 addresses')} not looked at: no way from here"
-        )
-    if done.inventory is not None:
-        kept = ", the last that could be read" if done.error else ""
-        parts.append(f"inventory of {minute(done.inventory.written)}{kept}")
-    return " · ".join(parts) + (f" (exit {done.exit_code})" if done.exit_code else "")
-
-
-def _value(done: Round, source: str) -> dict[str, Any]:
-    told = done.inventory
-    good, all_ = _counts(done)
-    return {
-        "at": done.at.isoformat(),
-        "inventory": {
-            "source": source,
-            "host": told.host if told else None,
-            "written": told.written.isoformat() if told else None,
-            "next_writing": told.next_writing.isoformat() if told else None,
-            "error": done.error.what if done.error else None,
-        },
-        "looks": sum(all_.values()),
-        "good": sum(good.values()),
-        "aside": done.judgement.aside,
-        "wrong": [
-            {
-                "certificate": each.look.entry.name,
-                "target": each.look.at.target,
-                "name": each.look.seen.name,
-                "edge": each.look.seen.where,
-                "verdict": each.look.seen.verdict.value,
-                "fingerprint": each.look.seen.fingerprint,
-                "ends": each.look.seen.ends.isoformat() if each.look.seen.ends else None,
-                "what": each.words,
-            }
-            for each in done.judgement.wrong
-        ],
-        "conditions": [_condition(each) for each in done.conditions],
-        "sent": [{"way": each.way, "title": each.title, "error": each.error} for each in done.sent],
-        "notes": list(done.notes),
-        "exit_code": done.exit_code,
-    }
-
-
-def _condition(each: Condition) -> dict[str, Any]:
-    from certbroker.jsonable import jsonable
-
-    found: dict[str, Any] = jsonable(each)
-    return found
 
 
 COMMANDS = (inventory, watch)

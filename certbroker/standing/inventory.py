@@ -15,7 +15,7 @@ from certbroker.config import Config
 from certbroker.config.names import host_and_port
 from certbroker.model import Edge
 from certbroker.safe import Allowance, of_life
-from certbroker.serving import Issued, Known, Look, Place, Put, stand, to_be_served
+from certbroker.serving import Issued, Known, Look, Place, Put, measured, to_be_served
 from certbroker.store import Store
 from certbroker.watch.inventory import VERSION, AtTarget, Entry, Expected, Inventory, Where
 
@@ -91,13 +91,12 @@ class _Making:
                     found[place.target, serves, self._edges(place.target, name)].append(name)
         if not found:
             return None
-        standing = stand(self._known)
+        took = measured(self._known)
+        wanted = [each.wanted for each in self._known.orderings.values() if each.wanted]
         return Entry(
             name=self._known.certificate,
-            renews=standing.renews,
-            versions=tuple(
-                self._expected(each, standing.took) for each in sorted(versions.values(), key=lambda each: each.id)
-            ),
+            renews=min((each.renews for each in wanted if each.renews), default=None),
+            versions=tuple(self._expected(each, took) for each in sorted(versions.values(), key=lambda each: each.id)),
             targets=tuple(
                 AtTarget(target=target, standby=standby[target], names=tuple(names), serves=serves, edges=edges)
                 for (target, serves, edges), names in found.items()
@@ -130,20 +129,16 @@ class _Making:
 
 
 def to_serve(known: Known, place: Place, name: str) -> tuple[Issued, ...]:
-    """What may be served there now, the wanted version first; beside it the one before, until the wanted one is proven.
+    """What may be served there now, the wanted version first; beside it what was proven last, until the wanted one is.
 
     Empty where nothing of ours was ever proven or delivered for that name.
     """
     mine = [put for put in known.puts if (put.target, put.name) == (place.target, name)]
-    settled = sorted((put for put in mine if put.phase.settled), key=_newest)
+    settled = [put for put in mine if put.phase.settled]
     if not settled:
         return ()
-    wanted = to_be_served(known, place)
-    if wanted is None:
-        return (settled[-1].version,)
-    if any(put.version.id == wanted.id for put in settled):
-        return (wanted,)
-    return (wanted, settled[-1].version)
+    last, wanted = max(settled, key=_newest).version, to_be_served(known, place)
+    return (last,) if wanted is None or wanted.id == last.id else (wanted, last)
 
 
 def _newest(put: Put) -> tuple[datetime, int]:

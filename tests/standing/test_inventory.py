@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from certbroker.model import Phase
 from certbroker.serving import Known, Pinned, Place, Put
-from certbroker.standing.inventory import to_serve
-from tests.clock import START
+from certbroker.standing.inventory import inventory, to_serve
+from certbroker.store import Store
+from certbroker.watch.inventory import parse
+from tests.clock import START, TestClock
+from tests.config.files import HEAD, MAIN, read
+from tests.fresh import empty_store
 from tests.standing.test_serving import NEW, OLD, known, put
+from tests.store.test_standings import Writer, kinds
 
 FLY = Place("fly", ("example.com", "*.example.com"))
 BEFORE = put(OLD, Phase.COMMITTED, since=START - timedelta(days=80))
@@ -39,7 +49,8 @@ def test_what_is_wanted_and_what_is_as_good_until_that_is_proven(puts: list[Put]
 @pytest.mark.parametrize(
     ("puts", "labels"),
     [
-        (BEFORE + put(NEW, Phase.COMMITTED), ["v1"]),
+        (BEFORE + put(NEW, Phase.COMMITTED), ["v1", "v2"]),
+        (put(NEW, Phase.COMMITTED) + put(OLD, Phase.COMMITTED, since=START + timedelta(hours=1)), ["v1"]),
         (put(NEW, Phase.COMMITTED), ["v1", "v2"]),
         (put(NEW, Phase.COMMITTED) + put(OLD, Phase.VERIFYING), ["v1", "v2"]),
     ],
@@ -53,3 +64,33 @@ def test_before_anything_is_wanted_what_was_proven_stands() -> None:
     """An import that was forgotten, a key type that left the file."""
     nothing: Known = replace(known(BEFORE, []), orderings={})
     assert [each.label for each in to_serve(nothing, FLY, "example.com")] == ["v1"]
+
+
+_number = st.integers(min_value=0, max_value=5)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(kinds()), _number, _number, _number), min_size=8, max_size=20))
+def test_whatever_stands_is_written_so_that_it_can_be_read(steps: list[tuple[Any, int, int, int]]) -> None:
+    """After any writes in any order; and it names no edge twice, and nothing that was never proven."""
+    clock = TestClock()
+    with tempfile.TemporaryDirectory() as folder, Store.open(empty_store(Path(folder, "s.db")), clock) as store:
+        config = read(Path(folder), HEAD + MAIN)
+        writer = Writer(store, clock)
+        writer.take_in(2, 3, 2)
+        writer.issue(0, 0, 1)
+        for kind, a, b, c in steps:
+            kind(writer, a, b, c)
+            clock.sleep(1)
+        made = inventory(store, config, clock.now().replace(microsecond=0), "broker-1")
+        assert parse(made.text(), "here") == made
+        settled = {
+            (row.certificate, row.target, row.name)
+            for name in ("a", "b")
+            for row in store.deployments(name)
+            if row.phase.settled
+        }
+        for entry in made.certificates:
+            for at in entry.targets:
+                assert len(set(at.edges)) == len(at.edges)
+                assert {(entry.name, at.target, name) for name in at.names} <= settled

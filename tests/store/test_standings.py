@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from certbroker.model import KeyType, Phase, RevocationReason, Version, Window
 from certbroker.safe import Allowance
-from certbroker.serving import Standing
+from certbroker.serving import Standing, stand
 from certbroker.store import DeploymentRow, DriftRow, NewOrderRow, PinRow, SeenRow, Store
 from tests.clock import START, TestClock
 from tests.fresh import empty_store
@@ -202,6 +202,7 @@ def test_what_is_kept_is_what_the_rows_say(steps: list[tuple[Any, int, int, int]
             kept = {name: store.standing(name) for name in CERTIFICATES}
             assert kept == {name: store.worked_out(name) for name in CERTIFICATES}, [kind.__name__ for kind, *_ in some]
         present = [each for each in kept.values() if each]
+        assert [stand(known) for known in store.all_known()] == present
         assert counted(present) == {
             (row.target, row.stand): (row.many, row.edges, row.proven) for row in store.standing_tally()
         }
