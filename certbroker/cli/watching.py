@@ -141,9 +141,9 @@ def watch(
     world: World = ctx.find_root().obj
     mail = (mail_from, mail_to)
     ears = Ears(
-        tuple(_route(each, "--page", mail) for each in page),
-        tuple(_route(each, "--tell", mail) for each in tell),
-        _reference(heartbeat, "--heartbeat") if heartbeat else None,
+        tuple(_route(world, each, "--page", mail) for each in page),
+        tuple(_route(world, each, "--tell", mail) for each in tell),
+        _reference(world, heartbeat, "--heartbeat") if heartbeat else None,
     )
     if every is not None and every < SHORTEST:
         raise UsageError("--every is at least 1s", hint="as in --every 10m")
@@ -207,31 +207,31 @@ def _path(world: World, text: str) -> Path:
     return path if path.is_absolute() else world.cwd / path
 
 
-def _reference(text: str, option: str) -> SecretRef:
+def _reference(world: World, text: str, option: str) -> SecretRef:
     """Where a URL is found: it is a secret, so it does not stand on a command line, which everybody sees."""
     kind, _, rest = text.partition(":")
     if kind == "env" and re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", rest):
         return SecretRef(env=rest)
     if kind == "file" and rest:
-        return SecretRef(file=rest)
+        return SecretRef(file=str(_path(world, rest)))
     raise UsageError(f"{option} does not say where its URL is found", hint="as env:NAME of a variable, or file:PATH")
 
 
-def _route(text: str, option: str, mail: tuple[str | None, tuple[str, ...]]) -> Route:
+def _route(world: World, text: str, option: str, mail: tuple[str | None, tuple[str, ...]]) -> Route:
     from certbroker.notices import Route
 
     way, _, where = text.partition("=")
     sender, to = mail
     match way:
         case "webhook" | "slack" | "apprise":
-            return Route(way, _reference(where, option))
+            return Route(way, _reference(world, where, option))
         case "smtp":
             addresses = [sender or "", *to]
             if not to or not all(re.fullmatch(r"[^\s<>,;\"@]+@[^\s<>,;\"@]+", each) for each in addresses):
                 raise UsageError(
                     "smtp needs --mail-from and --mail-to", hint="each an address, as in someone@example.com"
                 )
-            return Route("smtp", _reference(where, option), sender, to)
+            return Route("smtp", _reference(world, where, option), sender, to)
     raise UsageError(
         f"{option} names no way to tell",
         hint=f"as in {option} webhook=env:PAGER_URL; there is webhook, slack, smtp and apprise",

@@ -30,6 +30,7 @@ from certbroker.names import NAME, is_address
 from certbroker.probe import Roots
 
 VERSION: Final = 1
+"""Goes up with every member that comes, goes or means something else: a reader refuses what it does not know."""
 
 LONGEST: Final = timedelta(days=366)
 """Between two writings."""

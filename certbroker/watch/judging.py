@@ -17,7 +17,8 @@ from typing import Final
 from certbroker.notices import Condition, Kind, Severity, cause, day, minute, several
 from certbroker.probe import NO_ROUTE, Seen, Verdict
 from certbroker.safe import soon
-from certbroker.watch.inventory import AtTarget, Entry, Expected, Inventory
+from certbroker.watch.ending import Served, as_seen, as_told, labels, version_of
+from certbroker.watch.inventory import Inventory
 from certbroker.watch.looking import Look
 
 MISSED: Final = 3
@@ -141,8 +142,8 @@ class _Judging:
                 return Wrong(look, Kind.BROKEN, f"serves what users refuse: {seen.detail}")
         if seen.fingerprint in look.at.serves or self._newer(seen):
             return None
-        wanted = _labels(look.entry, look.at.serves)
-        ours = _version(look.entry, seen.fingerprint)
+        wanted = labels(look.entry, look.at.serves)
+        ours = version_of(look.entry, seen.fingerprint)
         if ours is not None:
             return Wrong(look, Kind.DRIFT, f"serves {ours.label}, not {wanted}")
         until = f", until {day(seen.ends)}" if seen.ends else ""
@@ -232,6 +233,18 @@ class _Judging:
         elif self._quiet is not None:
             what = f"no renew began since {minute(self._quiet)}, though the inventory is new"
             yield self._silence("silence/run", "renew", self._quiet, what, late)
+        if not any(entry.targets for entry in told.certificates):
+            yield Condition(
+                key="check/empty",
+                kind=Kind.CHECK,
+                severity="tell",
+                state="fail",
+                subject="inventory",
+                since=self._since("check/empty"),
+                what="it names nothing that is served",
+                now="nothing is watched",
+                hint="certbroker status; what was never proven at a target is not watched there",
+            )
         if told.written > self._now + AHEAD:
             yield Condition(
                 key="check/clock",
@@ -277,6 +290,7 @@ class _Judging:
         for name, severity, act_by in self._late:
             served = self._ends[name]
             first = min(served, key=lambda each: each.ends)
+            why = f"{first.instead} is not served instead" if first.instead else "is not renewed"
             over = f"its last safe moment was {minute(act_by)}" if act_by <= self._now else f"act by {minute(act_by)}"
             yield Condition(
                 key=f"late/{name}",
@@ -286,8 +300,8 @@ class _Judging:
                 subject=name,
                 certificates=(name,),
                 since=self._since(f"late/{name}", act_by if act_by <= self._now else None),
-                what=f"{first.label} {'ends' if first.ends > self._now else 'ended'} {minute(first.ends)} and is not renewed; {over}",
-                now=f"served at {several(sorted({each.target for each in served}))}",
+                what=f"{first.label} {'ends' if first.ends > self._now else 'ended'} {minute(first.ends)} and {why}; {over}",
+                now=f"served at {several(sorted({each.target for each in served if each.label == first.label}))}",
                 hint=f"certbroker renew {name}; certbroker explain {name}",
                 act_by=act_by,
                 ripe=not self._silent,
@@ -306,21 +320,21 @@ class _Judging:
                 found.append((first.ends, name, "page" if page else "tell", act_by))
         return [(name, severity, act_by) for _, name, severity, act_by in sorted(found)]
 
-    def _due(self, each: _Served) -> bool:
+    def _due(self, each: Served) -> bool:
         return each.act_by <= self._now or (self._within is not None and each.ends - self._now <= self._within)
 
     @cached_property
-    def _ends(self) -> Mapping[str, list[_Served]]:
+    def _ends(self) -> Mapping[str, list[Served]]:
         """What is served, by certificate: as seen, else as the broker last knew. What has ended is broken, not late."""
-        found: dict[str, list[_Served]] = defaultdict(list)
+        found: dict[str, list[Served]] = defaultdict(list)
         seen_at: set[tuple[str, str]] = set()
         for look in self.good:
             seen_at.add((look.entry.name, look.at.target))
-            found[look.entry.name].append(_as_seen(look))
+            found[look.entry.name].append(as_seen(look))
         for entry in self._inventory.certificates:
             for at in entry.targets:
                 if (entry.name, at.target) not in seen_at and (not at.edges or (entry.name, at.target) in self._blind):
-                    found[entry.name].append(_as_told(entry, at))
+                    found[entry.name].append(as_told(entry, at))
         return {name: some for name, some in found.items() if some}
 
     # ---- from one time to the next -----------------------------------------------------------------------------------
@@ -335,46 +349,6 @@ class _Judging:
         for key, each in self._before.items():
             if key not in found and each.kind in _OF_LOOKS and each.target in blind:
                 yield replace(each, ripe=False)
-
-
-@dataclass(frozen=True, slots=True)
-class _Served:
-    target: str
-    standby: bool
-    label: str
-    starts: datetime
-    ends: datetime
-    act_by: datetime
-
-    @property
-    def length(self) -> timedelta:
-        return self.ends - self.starts
-
-
-def _as_told(entry: Entry, at: AtTarget) -> _Served:
-    """The last of what may be served is what was there for sure."""
-    version = _version(entry, at.serves[-1])
-    assert version is not None
-    return _Served(at.target, at.standby, version.label, version.starts, version.ends, version.act_by)
-
-
-def _as_seen(look: Look) -> _Served:
-    seen, version = look.seen, _version(look.entry, look.seen.fingerprint)
-    if version is not None:
-        return _Served(look.at.target, look.at.standby, version.label, version.starts, version.ends, version.act_by)
-    assert seen.starts is not None
-    assert seen.ends is not None
-    act_by = seen.ends - soon(seen.ends - seen.starts)
-    return _Served(look.at.target, look.at.standby, "a newer one", seen.starts, seen.ends, act_by)
-
-
-def _version(entry: Entry, fingerprint: str | None) -> Expected | None:
-    return next((each for each in entry.versions if each.fingerprint == fingerprint), None)
-
-
-def _labels(entry: Entry, fingerprints: Sequence[str]) -> str:
-    found = [version.label for each in fingerprints if (version := _version(entry, each))]
-    return " or ".join(found)
 
 
 def _with_a_way(looks: Sequence[Look]) -> list[Look]:

@@ -11,7 +11,7 @@ import pytest
 
 from certbroker.sandbox.edge import Trouble
 from certbroker.testkit.bundles import expired
-from tests.alerts.ears import Ear, web
+from tests.alerts.ears import Ear, mail, web
 from tests.scenarios.test_restore import BLUE_EDGE, FASTLY_EDGE
 from tests.scenarios.town import Ran, Town, town
 
@@ -220,6 +220,11 @@ def test_its_ways_can_be_tried(watched: Watched) -> None:
         {"way": "tell.0.slack", "title": "certbroker: a test", "error": ""},
         {"way": "heartbeat", "title": "heartbeat", "error": ""},
     ]
+    with mail() as office:
+        mails = ("--mail-from", "watcher@example.com", "--mail-to", "ops@example.com", "--mail-to", "anna@example.com")
+        (watched.elsewhere / "post").write_text(f"{office.url}\n")
+        watched.watch("--tell", "smtp=file:post", *mails, "--test")
+        assert office.mails[0]["To"] == "ops@example.com, anna@example.com"
     watched.chat.answer = 500
     ran = watched.watch(*TOLD, "--test", ends=1)
     assert "fail tell.0.slack: it answers 500" in ran.out

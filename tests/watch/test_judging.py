@@ -143,6 +143,17 @@ def test_what_ends_is_told_at_its_last_safe_moment_and_wakes_on_its_last_day() -
     assert only(judged(seen(V1), told=last, after=9 * DAY)).severity == "page"
 
 
+def test_what_ends_before_a_push_arrives_says_what_is_to_take_its_place() -> None:
+    told = inventory(entry(at_target(V2, V1)), **ALIVE)
+    found = only(judged(seen(V1), told=told, after=8 * DAY))
+    assert found.what.startswith("v1 ends Thu 3 Dec 09:00 UTC and v2 is not served instead; its last safe moment was ")
+
+
+def test_an_inventory_of_nothing_is_not_well() -> None:
+    told = inventory().model_copy(update={"certificates": ()})
+    assert only(judge(told, [], START)).key == "check/empty"
+
+
 def test_a_standby_that_ends_wakes_nobody() -> None:
     told = inventory(entry(at_target(V1, standby=True)), written=START + 9 * DAY, next_writing=START + 9 * DAY + HOUR, last_run=None)  # fmt: skip
     assert only(judged(seen(V1), told=told, after=9 * DAY + HOUR)).severity == "tell"
