@@ -26,7 +26,14 @@ class Event:
         """The fields of this kind beyond the four above, as JSON values."""
         own = {f.name for f in fields(Event)}
         values = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in own}
-        return {key: value.isoformat() if isinstance(value, datetime) else value for key, value in values.items()}
+        return {key: _json(value) for key, value in values.items()}
+
+
+def _json(value: Any) -> Any:
+    """Moments as ISO 8601, seconds to the millisecond."""
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return round(value, 3) if isinstance(value, float) else value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -302,6 +309,75 @@ class Bug(Event):
     kind = "bug"
     error: str
     where: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stepped(Event):
+    """A step of an attempt is over. Told and not kept: the history has its length in the attempt that it belongs to."""
+
+    kind = "step"
+    step: str
+    """`order`, `authorizations`, `challenge`, `finalize`; at a target `push`, `verify`, `restore`."""
+    outcome: str
+    """`done`, or as of an attempt."""
+    seconds: float
+    key_type: str | None = None
+    issuer: str | None = None
+    rehearsal: bool = False
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempted(Event):
+    """The wide event: what became of one certificate in one run, and what it cost. Each field: certbroker/telemetry/README.md."""
+
+    kind = "attempt"
+    trace: str
+    outcome: str
+    seconds: float
+    error: str | None = None
+    hint: str | None = None
+    command: str
+    actor: str
+    host: str
+    reason: str | None
+    digest: str
+    program: str
+    names: int | None = None
+    challenge: str | None = None
+    why: str | None = None
+    issuer: str | None = None
+    passed_over: tuple[str, ...] = ()
+    key_types: tuple[str, ...] = ()
+    orders: int = 0
+    resumed: int = 0
+    issued: int = 0
+    rehearsal: bool = False
+    replaces_refused: int = 0
+    proofs: int = 0
+    solvers: tuple[str, ...] = ()
+    version: str | None = None
+    fingerprint: str | None = None
+    ends: datetime | None = None
+    order_seconds: float | None = None
+    authorizations_seconds: float | None = None
+    challenge_seconds: float | None = None
+    finalize_seconds: float | None = None
+    push_seconds: float | None = None
+    verify_seconds: float | None = None
+    restore_seconds: float | None = None
+    targets: int = 0
+    targets_served: int = 0
+    targets_delivered: int = 0
+    targets_verifying: int = 0
+    targets_waiting: int = 0
+    targets_failed: int = 0
+    targets_restored: int = 0
+    troubled: tuple[str, ...] = ()
+    slowest: str | None = None
+    slowest_seconds: float | None = None
+    regressions: int = 0
+    bugs: int = 0
 
 
 Emit = Callable[[Event], None]

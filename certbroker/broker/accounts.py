@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from certbroker import events
 from certbroker.broker.desk import Desk, nearest
 from certbroker.broker.report import State
 from certbroker.broker.running import running
@@ -146,15 +145,7 @@ def _change(desk: Desk, command: str, name: str, why: str | None, act: Callable[
     desk.check_vault()
     with running(desk, command, why) as run:
         uri = act(issuer)
-        summary = f"{done} at {name}"
-        ended = events.RunEnded(
-            at=desk.world.clock.now(),
-            exit_code=0,
-            summary=summary,
-            seconds=desk.world.clock.monotonic() - run.monotonic,
-        )
-        desk.store.end_run(run.id, exit_code=0, summary=summary)
-        desk.emit(ended)
+        run.end(0, f"{done} at {name}")
     return uri
 
 

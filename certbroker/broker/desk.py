@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from certbroker.attempt import Attempts
 from certbroker.broker.report import Trouble
 from certbroker.challenges import Challenges, Means
 from certbroker.config import Config, IssuerSettings, default_vault, rehearsal
 from certbroker.errors import UsageError
-from certbroker.events import Emit
+from certbroker.events import Attempted, Emit, Event
 from certbroker.limits import Rates
 from certbroker.model import Certificate, Method, Version
 from certbroker.secret import Secret, SecretRef
@@ -38,7 +39,7 @@ class Desk:
     world: World
     config: Config
     store: Store
-    emit: Emit
+    listeners: Emit
     patience: float = 30.0
     """Seconds that slow edges are looked at."""
     at_once: int = 8
@@ -55,10 +56,28 @@ class Desk:
         self._paces: dict[tuple[str, Rates], CaPace] = {}
         self._vault: Vault | None = None
         self._challenges: Challenges | None = None
+        self._attempts = Attempts()
         self.began = False
         """A run was begun: what stands may have changed."""
         self.told: list[Trouble] = []
         """What stands in the way of the file itself, for the end of the run."""
+
+    def emit(self, event: Event) -> None:
+        """Tell it. Never raises."""
+        self._attempts.hear(event)
+        self.listeners(event)
+
+    def close_attempts(self, names: Sequence[str] | None = None) -> None:
+        """The attempts at these certificates (None: all that are open) are over: kept in the history, and told. Raises StoreError."""
+        over = [self._described(each) for each in self._attempts.over(f"{self.store.id} {self.store.run}", names)]
+        self.store.record(*over)
+        for each in over:
+            self.emit(each)
+
+    def _described(self, attempt: Attempted) -> Attempted:
+        """With what the file says of the certificate."""
+        known = self.config.certificates.get(attempt.certificate or "")
+        return replace(attempt, names=len(known.names), challenge=known.challenge.value) if known else attempt
 
     def stay(self, seconds: float | None) -> None:
         """The owner wants slow edges to be looked at for so long; None: as usual. Before anything is opened."""

@@ -108,9 +108,7 @@ def forget(
             removed, bound = removed + proofs, bound + standing
         kept = [each for each in there if not remove or any(line.startswith(f"{each.target} ") for line in bound)]
         told = _forget(desk, chosen, kept, removed, bound)
-        now, seconds = desk.world.clock.now(), desk.world.clock.monotonic() - run.monotonic
-        desk.store.end_run(run.id, exit_code=told.exit_code, summary=told.what)
-        desk.emit(events.RunEnded(at=now, exit_code=told.exit_code, summary=told.what, seconds=seconds))
+        run.end(told.exit_code, told.what)
         return told
 
 
@@ -123,9 +121,7 @@ def forget_host(desk: Desk, host: str, why: str | None = None) -> Forgotten:
     with running(desk, "forget", why) as run:
         desk.store.forget_host(host)
         said = f"{host} is forgotten: its file has no say any more, until it runs again"
-        now, seconds = desk.world.clock.now(), desk.world.clock.monotonic() - run.monotonic
-        desk.store.end_run(run.id, exit_code=0, summary=said)
-        desk.emit(events.RunEnded(at=now, exit_code=0, summary=said, seconds=seconds))
+        run.end(0, said)
     return Forgotten(said)
 
 

@@ -68,6 +68,7 @@ class Reconciler:
             self._each([ordered] if ordered else [], self._settle, lambda some: [each.name for each in some])
             due = self._each(mine, self._due, _own_name)
             self._desk.store.set_due([row for rows in due for row in rows])
+        self._desk.close_attempts([certificate.name for certificate in certificates])
         return [self._done[certificate.name] for certificate in certificates]
 
     # ---- leases ------------------------------------------------------------------------------------------------------

@@ -45,7 +45,7 @@ def running(desk: Desk, command: str, reason: str | None) -> Iterator[Run]:
         if isinstance(error, VaultError):
             remember(desk, unopened(desk, error))
         exit_code = 0 if isinstance(error, LeaseHeld) else 1 if isinstance(error, IssuanceError | ProviderError) else 2
-        store.end_run(run.id, exit_code=exit_code, summary=error.what)
+        run.end(exit_code, error.what)
         raise
 
 

@@ -31,6 +31,19 @@ class Run:
     started: datetime
     monotonic: float
 
+    @property
+    def seconds(self) -> float:
+        """How long it has lasted."""
+        return self.desk.world.clock.monotonic() - self.monotonic
+
+    def end(self, exit_code: int, summary: str) -> None:
+        """With the attempts that are still open."""
+        desk = self.desk
+        desk.close_attempts()
+        desk.store.end_run(self.id, exit_code=exit_code, summary=summary)
+        now = desk.world.clock.now()
+        desk.emit(events.RunEnded(at=now, exit_code=exit_code, summary=summary, seconds=self.seconds))
+
 
 def tell(run: Run, done: Sequence[Done], notes: Sequence[Line]) -> Report:
     """End the run in the history and say what became of it. `notes`: what else was noticed on the way."""
@@ -41,11 +54,8 @@ def tell(run: Run, done: Sequence[Done], notes: Sequence[Line]) -> Report:
     held = [d for d in done if d.held_by]
     failed = any(not trouble.wait for trouble in troubles)
     exit_code = 1 if failed else 3 if troubles else 0
-    seconds = desk.world.clock.monotonic() - run.monotonic
     summary = _summary(desk, done, troubles, held, drifts)
-    ended = events.RunEnded(at=desk.world.clock.now(), exit_code=exit_code, summary=summary, seconds=seconds)
-    desk.store.end_run(run.id, exit_code=exit_code, summary=summary)
-    desk.emit(ended)
+    run.end(exit_code, summary)
     return Report(
         run=run.id,
         store=desk.store.id,
@@ -55,7 +65,7 @@ def tell(run: Run, done: Sequence[Done], notes: Sequence[Line]) -> Report:
         troubles=troubles,
         summary=summary,
         exit_code=exit_code,
-        seconds=seconds,
+        seconds=run.seconds,
         notes=(
             *(f"{d.certificate} is being worked on by {d.held_by}" for d in held),
             *(f"{n.subject}: {n.text}" for n in notes),

@@ -12,6 +12,7 @@ from certbroker.broker.facts import left_out, wishes
 from certbroker.broker.report import readable, served_now
 from certbroker.config import Config
 from certbroker.errors import UsageError
+from certbroker.events import Attempted
 from certbroker.limits import concerns
 from certbroker.model import Certificate
 from certbroker.names import base_name
@@ -193,6 +194,9 @@ def _explain_certificate(store: Store, config: Config, certificate: Certificate,
             continue  # said above
         told = [t for t in store.told(config.issuers[issuer].directory, now) if concerns(t.subject, bases)]
         lines += [f"  {issuer} limits us until {minute(t.until)}: {t.why}" for t in told]
+    for last in store.history(certificate=certificate.name, kind=Attempted.kind, limit=1):
+        said = sentence(last.kind, None, None, last.data)
+        lines.append(f"  last {said}; {minute(last.at)}, run {last.run}, trace {last.data['trace']}")
     standing = store.standing(certificate.name)
     if standing is not None and standing.act_by is not None:
         work = f"our own work took {_span(standing.took)}" if standing.took else "our own work was not measured yet"

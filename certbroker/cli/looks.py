@@ -191,7 +191,7 @@ def history(ctx: click.Context, certificate: str | None, target: str | None, lim
     """What happened, newest last."""
     from certbroker import broker
     from certbroker.broker import minute
-    from certbroker.standing.told import told
+    from certbroker.standing.told import of_row, told
 
     world: World = ctx.find_root().obj
     config = broker.read_config(world, ctx.find_root().meta.get("certbroker.config"))
@@ -200,7 +200,7 @@ def history(ctx: click.Context, certificate: str | None, target: str | None, lim
     )
     paper = Paper(world)
     if as_json:
-        paper.json({"history": list(reversed(rows))})
+        paper.json({"history": [of_row(row) for row in reversed(rows)]})
         return 0
     for row in reversed(rows):
         about = f"{row.certificate}: " if row.certificate else ""

@@ -113,19 +113,37 @@ class Saga:
 
         Whatever the place says or does ends as a phase in the store. Raises only LeaseHeld and StoreError.
         """
+        with self.journal.step("push", assignment, version) as step:
+            rows, outcomes = self._push(target, assignment, version, before, lease, take_over=take_over)
+            step.leaves(rows)
+            if step.outcome == "verifying":
+                step.outcome = "done"  # whether it is served is the next step's
+        if outcomes is not None:
+            unanswered = {n for n, each in outcomes.items() if isinstance(each, Failed) and _may_be_done(each.error)}
+            self.verify(target, assignment, version, lease, unanswered=unanswered)
+
+    def _push(
+        self,
+        target: Target,
+        assignment: Assignment,
+        version: Version,
+        before: Mapping[str, Live],
+        lease: Lease,
+        *,
+        take_over: bool,
+    ) -> tuple[list[DeploymentRow], Mapping[str, Outcome] | None]:
+        """How it leaves each name, and what the platform answered; None if it was not asked."""
         with self.store.one_look():
             rows = self._pending(assignment, version, before)
         try:
             edges = target.edges(assignment)
             looks = self.looking.look_all(edges, assignment, version)
         except ProviderError as error:
-            self.journal.fail_all(rows, version, error)
-            return
+            return self.journal.fail_all(rows, version, error), None
         try:
             bundle = self._bundle(target, assignment, version)
         except BadMaterial as error:
-            self.journal.fail_all(rows, version, error)
-            return
+            return self.journal.fail_all(rows, version, error), None
         now = self.world.clock.now()
         watched = now + target.patience if edges else None  # from here on it may arrive
         for name, row in rows.items():
@@ -147,9 +165,7 @@ class Saga:
                 outcomes = {**outcomes, **push(bundle, target.provider.inspect(assignment))}
             except ProviderError as error:
                 outcomes = {n: each if isinstance(each, Done) else Failed(error) for n, each in outcomes.items()}
-        self._note(target, rows, version, outcomes, has_edges=bool(edges))
-        unanswered = {n for n, each in outcomes.items() if isinstance(each, Failed) and _may_be_done(each.error)}
-        self.verify(target, assignment, version, lease, unanswered=unanswered)
+        return self._note(target, rows, version, outcomes, has_edges=bool(edges)), outcomes
 
     def _pending(
         self, assignment: Assignment, version: Version, before: Mapping[str, Live]
@@ -227,8 +243,8 @@ class Saga:
         outcomes: Mapping[str, Outcome],
         *,
         has_edges: bool,
-    ) -> None:
-        """What the platform answered, per name, as phases."""
+    ) -> list[DeploymentRow]:
+        """What the platform answered, per name, as phases; the rows as they are now."""
         now = self.world.clock.now()
         changed = []
         for name, row in rows.items():
@@ -254,6 +270,7 @@ class Saga:
                     new = self.journal.failed(row, ProviderError(f"{target.name} did not say what became of {name}"))
             changed.append(new)
         self.journal.write(rows, changed, version)
+        return changed
 
     def hold(self, assignment: Assignment, version: Version, *, why: str, hint: str | None, failed: bool) -> None:
         """Remember that nothing was pushed, and why: a person must act, or a check refused it."""
@@ -295,22 +312,38 @@ class Saga:
         if not rows:
             return
         open_names = Assignment(assignment.certificate, target.name, tuple(rows))
+        with self.journal.step("verify", open_names, version) as step:
+            after, worse = self._verify(target, open_names, rows, version, unanswered)
+            step.leaves(after)
+            if worse:
+                step.outcome, step.error = "failed", next(iter(worse.values())).why
+        if worse:
+            self._put_back(target, worse, version, lease)
+
+    def _verify(
+        self,
+        target: Target,
+        assignment: Assignment,
+        rows: Mapping[str, DeploymentRow],
+        version: Version,
+        unanswered: Collection[str],
+    ) -> tuple[list[DeploymentRow], dict[str, DeploymentRow]]:
+        """How the looks leave each name, and those of them that are to be put back."""
         try:
-            edges = target.edges(open_names)
+            edges = target.edges(assignment)
         except ProviderError as error:
-            self.journal.write(
-                rows, [replace(row, why=f"its edges are not known: {error.what}") for row in rows.values()], version
-            )
-            return
+            left = [replace(row, why=f"its edges are not known: {error.what}") for row in rows.values()]
+            self.journal.write(rows, left, version)
+            return left, {}
         give_up = min(self.world.clock.monotonic() + self.patience, self.deadline)
         pause = FIRST_LOOK
         worse: dict[str, int] = {}
         while True:
-            looks = self.looking.look_all(edges, open_names, version)
+            looks = self.looking.look_all(edges, assignment, version)
             now = self.world.clock.now()
             judgements = {
                 name: judge(version, rows[name].before_seen, looks[name], now=now, deadline=rows[name].deadline)
-                for name in open_names.names
+                for name in assignment.names
             }
             worse = {name: worse.get(name, 0) + 1 for name, j in judgements.items() if j.regressions}
             unproven = [
@@ -326,9 +359,16 @@ class Saga:
                 break
             self.world.clock.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
-        worse_rows = self._conclude(target, rows, judgements, version, now, unanswered)
-        if worse_rows:
-            self._restoring.put_back(target, worse_rows, version, lease)
+        changed, to_put_back = self._conclude(target, rows, judgements, version, now, unanswered)
+        return list({**rows, **changed, **to_put_back}.values()), to_put_back
+
+    def _put_back(self, target: Target, worse: Mapping[str, DeploymentRow], version: Version, lease: Lease) -> None:
+        certificate = next(iter(worse.values())).certificate
+        with self.journal.step("restore", Assignment(certificate, target.name, tuple(worse)), version) as step:
+            self._restoring.put_back(target, worse, version, lease)
+            with self.store.one_look():
+                left = [self.store.deployment(version.id, target.name, name) for name in worse]
+            step.leaves(row for row in left if row is not None)
 
     def _is_looked_at(self, row: DeploymentRow) -> bool:
         return _is_verified(row) or (
@@ -345,7 +385,7 @@ class Saga:
             if (row := self.store.deployment(version.id, target.name, name)) and row.phase is Phase.RESTORING
         }
         if rows:
-            self._restoring.put_back(target, rows, version, lease)
+            self._put_back(target, rows, version, lease)
 
     @property
     def _restoring(self) -> Restoring:
@@ -361,8 +401,8 @@ class Saga:
         version: Version,
         now: datetime,
         unanswered: Collection[str],
-    ) -> dict[str, DeploymentRow]:
-        """Write what the looks prove; the rows that got worse and are to be put back are left to the caller."""
+    ) -> tuple[dict[str, DeploymentRow], dict[str, DeploymentRow]]:
+        """Write what the looks prove; the rows that got worse and are to be put back (the second) are left to the caller."""
         changed = []
         to_put_back: dict[str, DeploymentRow] = {}
         for name, j in judgements.items():
@@ -405,7 +445,7 @@ class Saga:
             else:
                 changed.append(replace(row, phase=Phase.VERIFYING, why=j.why, hint=None))
         self.journal.write(rows, changed, version)
-        return to_put_back
+        return {row.name: row for row in changed}, to_put_back
 
     # ---- prune -------------------------------------------------------------------------------------------------------
 

@@ -211,7 +211,8 @@ class Issuer:
 
         line, account = self._opened()
         clock = self._world.clock
-        works = [Work(request, began=clock.monotonic()) for request in requests]
+        began = clock.monotonic()
+        works = [Work(request, began=began, step_began=began) for request in requests]
         with ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix=f"acme-{self.settings.name}") as pool:
             talk = Conversation(
                 settings=self.settings,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, TypeVar, Unpack
 
+from certbroker import events
 from certbroker.challenges import Challenges
 from certbroker.challenges.caa import CaaFinding
 from certbroker.config import IssuerSettings
@@ -20,6 +21,7 @@ from certbroker.errors import (
     NothingDone,
     ProviderError,
     RateLimited,
+    RecordWanted,
 )
 from certbroker.events import Emit, Event
 from certbroker.issuer.account import AccountDesk
@@ -138,6 +140,8 @@ class Conversation:
         `over`: None means what the CA refused for good.
         """
         work.outcome = error
+        how = "left" if isinstance(error, LeaseHeld) else "waiting" if isinstance(error, RecordWanted) else "failed"
+        self.step_over(work, how, error.what)
         if isinstance(error, LeaseHeld):
             return  # the journal is the other run's now
         if over is None:
@@ -150,6 +154,34 @@ class Conversation:
             self.abandon(work.row, error.what, error.names if isinstance(error, ChallengeFailed) else ())
         else:
             self.store.update_order(work.row.id, error=error.what)
+
+    # ---- its steps ---------------------------------------------------------------------------------------------------
+
+    def onward(self, works: Iterable[Work], step: str) -> None:
+        """They are at this step now, and what each was at before is done."""
+        for work in works:
+            if work.step != step:
+                self.step_over(work, "done")
+                work.step, work.step_began = step, self.clock.monotonic()
+
+    def step_over(self, work: Work, outcome: str, error: str | None = None) -> None:
+        """The step that it is at has come to this."""
+        request = work.request
+        self.emit(
+            events.Stepped(
+                at=self.clock.now(),
+                certificate=request.certificate,
+                step=work.step,
+                outcome=outcome,
+                seconds=self.clock.monotonic() - work.step_began,
+                key_type=request.key_type.value,
+                issuer=self.ca,
+                rehearsal=request.rehearsal,
+                error=error,
+            )
+        )
+
+    # ---- time --------------------------------------------------------------------------------------------------------
 
     @property
     def left(self) -> float:

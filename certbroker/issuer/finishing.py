@@ -36,6 +36,7 @@ def finish(talk: Conversation, works: Sequence[Work]) -> None:
     for work in unfinished(works):
         work.until = min(talk.deadline, talk.clock.monotonic() + PATIENCE)
         if not work.stale and work.state.status == "processing":  # left behind by an earlier run after its finalization
+            talk.onward([work], "finalize")
             work.look_later(talk.clock.monotonic(), talk.pace())
     while unfinished(works):
         _look(talk, works)
@@ -85,6 +86,7 @@ def _finalize(talk: Conversation, works: Sequence[Work]) -> None:
         if order.status in ("pending", "ready", "processing"):
             work.look_later(talk.clock.monotonic(), work.pace, reply.retry_after)
 
+    talk.onward(works, "finalize")
     talk.write(works, prepare)
     talk.asked(unfinished(works), ask, hear)
 
@@ -99,6 +101,7 @@ def _fetch(talk: Conversation, works: Sequence[Work]) -> None:
             raise IssuanceError(f"{talk.ca} handed out a certificate that cannot be used: {error.what}") from None
         got[work.journal.id] = read, chains.linked(reply.headers.get("Link", ""), work.state.certificate or "")
 
+    talk.onward(works, "finalize")
     talk.asked(works, lambda work: talk.network.ask(work.state.certificate or "", "the certificate"), hear)
     having = [work for work in unfinished(works) if work.row and work.row.id in got]
     chosen = talk.together(having, lambda work: _choose(talk, work, *got[work.journal.id]))
@@ -109,6 +112,8 @@ def _fetch(talk: Conversation, works: Sequence[Work]) -> None:
             work.outcome = _keep(talk, work, choice, told)
     for event in told:
         talk.emit(event)
+    for work in having:
+        talk.step_over(work, "done")
 
 
 def _choose(talk: Conversation, work: Work, default: Certified, alternates: Sequence[str]) -> chains.Chosen:

@@ -47,6 +47,9 @@ class Work:
     order: Order | None = None
     key: Secret | None = None
     began: float = 0.0
+    step: str = "order"
+    """Where it is on its way: `order`, `authorizations`, `challenge`, `finalize`."""
+    step_began: float = 0.0
     proofs: list[Proof] = field(default_factory=list)
     pace: Pace = field(default_factory=Pace)
     look_at: float = 0.0

@@ -22,7 +22,9 @@ SPREAD_SECONDS: Final = 300.0
 def prove(talk: Conversation, works: Sequence[Work]) -> None:
     """For every order that is still pending. All its challenges are answered after this, or it has an outcome."""
     pending = [work for work in unfinished(works) if work.state.status == "pending"]
+    talk.onward(pending, "authorizations")
     _read(talk, pending)
+    talk.onward(unfinished(pending), "challenge")
     _publish(talk, [work for work in unfinished(pending) if work.proofs])
     _answer(talk, unfinished(pending))
     for work in unfinished(pending):

@@ -1,11 +1,79 @@
-"""History in sentences: what `history`, `explain` and the dashboard say of an event."""
+"""Events in sentences, and as the one flat object that they are in the log and in the history."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any, Final
 
+from certbroker.events import Event
+from certbroker.jsonable import jsonable
 from certbroker.standing.words import minute
+from certbroker.store import HistoryRow
+
+STEPS: Final = ("order", "authorizations", "challenge", "finalize", "push", "verify", "restore")
+
+
+def of_event(event: Event, run: str | None) -> dict[str, Any]:
+    """A line of the log, and (each field an attribute) the root of a trace. `run` is the run's id."""
+    return _flat(event.at, run, event.kind, (event.certificate, event.target, event.name), event.data())
+
+
+def of_row(row: HistoryRow) -> dict[str, Any]:
+    """The same of an event that the history kept, with its number there."""
+    return {"id": row.id, **_flat(row.at, row.run, row.kind, (row.certificate, row.target, row.name), row.data)}
+
+
+def _flat(
+    at: datetime, run: str | None, kind: str, about: tuple[str | None, str | None, str | None], data: Mapping[str, Any]
+) -> dict[str, Any]:
+    certificate, target, name = about
+    return {
+        "at": at.isoformat(),
+        "level": level(kind, data),
+        "message": told(kind, target, name, data),
+        "run": run,
+        "kind": kind,
+        "certificate": certificate,
+        "target": target,
+        "name": name,
+        **jsonable(data),
+    }
+
+
+def level(kind: str, data: Mapping[str, object]) -> str:
+    """`info`, `warning` (look soon, or it waits) or `error` (it failed)."""
+    match kind:
+        case "bug" | "order-failed" | "regressed":
+            return "error"
+        case "deployment":
+            found = data.get("phase")
+        case "step" | "attempt":
+            found = data.get("outcome")
+        case "checked":
+            found = {"fail": "failed", "warn": "waiting"}.get(str(data.get("state")))
+        case "drifted":
+            found = None if data.get("cause") == "well" else "waiting"
+        case "run-ended":
+            found = {1: "failed", 2: "failed", 3: "waiting"}.get(int(str(data.get("exit_code"))))
+        case "issuer-passed-over" | "replaces-refused" | "window-unknown" | "chain-not-offered":
+            found = "waiting"
+        case _:
+            found = None
+    return "error" if found in ("failed", "restoring", "restored") else "warning" if found == "waiting" else "info"
+
+
+def _attempt(data: Mapping[str, object]) -> str:
+    took = f"{data.get('outcome')} after {_seconds(data.get('seconds'))}"
+    said = f": {data['error']}" if data.get("error") else ""
+    steps = [f"{step} {_seconds(data[key])}" for step in STEPS if data.get(key := f"{step}_seconds") is not None]
+    if data.get("slowest"):
+        steps.append(f"slowest target {data['slowest']} {_seconds(data.get('slowest_seconds'))}")
+    return f"{took}{said}" + (f" ({', '.join(steps)})" if steps else "")
+
+
+def _seconds(value: object) -> str:
+    return f"{value:.1f} s" if isinstance(value, int | float) else "? s"
 
 
 def _listed(value: object) -> Sequence[object]:
@@ -54,6 +122,12 @@ def told(kind: str, target: str | None, name: str | None, data: Mapping[str, obj
             return f"{data.get('record')} {done} by solver {data.get('solver')}"
         case "pruned":
             return f"{place}: removed what nothing uses any more: {data.get('what')}"
+        case "step":
+            error = f": {data['error']}" if data.get("error") else ""
+            where = f"{target}: " if target else ""
+            return f"{where}{data.get('step')} {data.get('outcome')} after {_seconds(data.get('seconds'))}{error}"
+        case "attempt":
+            return f"attempt {_attempt(data)}"
         case "checked":
             return f"{data.get('subject')} {data.get('state')}: {data.get('what')}"
         case "run-started":

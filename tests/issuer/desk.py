@@ -14,7 +14,7 @@ from requests.adapters import BaseAdapter
 
 from certbroker.challenges import Challenges, solver_settings
 from certbroker.config import IssuerSettings, NetworkSettings, SolverSettings
-from certbroker.events import Event
+from certbroker.events import Event, Stepped
 from certbroker.issuer import Issuer, OrderRequest
 from certbroker.model import KeyType, Version
 from certbroker.sandbox.dns import DnsServer
@@ -72,7 +72,8 @@ class Desk:
         return Issuer(changes.pop("settings", self.settings), **{**values, **changes})
 
     def kinds(self) -> list[str]:
-        return [event.kind for event in self.told]
+        """What is kept in the history."""
+        return [event.kind for event in self.told if not isinstance(event, Stepped)]
 
 
 @contextmanager

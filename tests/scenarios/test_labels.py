@@ -46,7 +46,7 @@ def test_a_label_that_fly_took_is_told_within_a_day_and_resolved_when_put_right(
     place.run("status")
     assert place.orders == orders
     events = [row for row in place.run("history", "--json").json["history"] if row["kind"] == "checked"]
-    told = [(e["data"]["state"]) for e in events if e["data"]["subject"] == f"label/{LABEL}"]
+    told = [e["state"] for e in events if e["subject"] == f"label/{LABEL}"]
     assert told == ["ok", "fail", "ok"]
 
 

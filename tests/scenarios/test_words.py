@@ -16,6 +16,7 @@ MASKS = [
     (r"\brun [a-z2-9]{6}\b", "run ABCDEF"),
     (r"\bfile [0-9a-f]{7}\b", "file 0123456"),
     (r"\bstore( +)[0-9a-f]{8}\b", r"store\g<1>01234567"),
+    (r"\btrace [0-9a-f]{32}\b", "trace 0123456789abcdef"),
     (r"\b(v\d+) [0-9a-f]{6}\b", r"\1 012345"),
     (r"\b(v\d+) [0-9a-f]{12}\b", r"\1 0123456789ab"),
     (r"T\d\d:\d\d:\d\d", "Thh:mm:ss"),

@@ -168,12 +168,7 @@ class Walk:
             with desk.store.lease(lease_of(self.certificate.name), f"{desk.world.host}, run {run.id}"):
                 walk(Acts(desk, self.certificate, self.rows, self._note))
             said = self._told(chosen)
-            seconds = desk.world.clock.monotonic() - run.monotonic
-            ended = events.RunEnded(
-                at=desk.world.clock.now(), exit_code=said.exit_code, summary=said.summary, seconds=seconds
-            )
-            desk.store.end_run(run.id, exit_code=said.exit_code, summary=said.summary)
-            desk.emit(ended)
+            run.end(said.exit_code, said.summary)
         return said
 
     def _one(self, number: int, act: Callable[..., Came], *, begin: Callable[[HandoverRow], object] | None) -> bool:
