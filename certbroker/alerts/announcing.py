@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from certbroker.alerts.telling import Herald
 from certbroker.errors import CertbrokerError, StoreError
+from certbroker.saying import say
 from certbroker.world import World
 
 log = logging.getLogger("certbroker")
@@ -31,16 +32,16 @@ def announced(world: World, herald: Herald) -> Iterator[list[int]]:
         _tell(world, herald, refused)
         unheard = herald.beat("/fail" if not codes or codes[-1] in FAILED else "")
         if unheard:
-            world.stderr.write(f"note: the heartbeat was not heard: {unheard}\n")
+            say(world.stderr, "note", f"the heartbeat was not heard: {unheard}")
 
 
 def _tell(world: World, herald: Herald, refused: CertbrokerError | None) -> None:
     try:
         for each in herald.tell(refused):
             if each.error:
-                world.stderr.write(f"note: nobody was told on the way {each.way}: {each.error}\n")
+                say(world.stderr, "note", f"nobody was told on the way {each.way}: {each.error}")
     except StoreError as error:
-        world.stderr.write(f"note: not everything was told: {error.what}\n")
+        say(world.stderr, "note", f"not everything was told: {error.what}")
     except Exception:
         log.exception("people could not be told")
-        world.stderr.write("note: nobody was told of anything, by a mistake of ours; -vv shows it\n")
+        say(world.stderr, "note", "nobody was told of anything, by a mistake of ours; -vv shows it")

@@ -9,9 +9,11 @@ from __future__ import annotations
 import gc
 import sys
 from collections.abc import Sequence
-from typing import Final
+from dataclasses import replace
+from typing import Final, TextIO, cast
 
 from certbroker.errors import CertbrokerError, ConfigError, IssuanceError, LeaseHeld, ProviderError, UsageError
+from certbroker.saying import Aside, Kind, say
 from certbroker.world import World, system_world
 
 UNTOUCHED: Final = "nothing was touched"
@@ -37,26 +39,29 @@ def main(argv: Sequence[str], world: World) -> int:
     """Run one command line in `world`; returns the exit code. A bug crashes loudly with a traceback and exit 1."""
     import click
 
-    from certbroker.cli.app import app
+    from certbroker.cli.app import LOG_FORMAT, app
 
+    aside = Aside(world.stderr, world.clock, as_json=world.environ.get(LOG_FORMAT) == "json")
+    world = replace(world, stderr=cast("TextIO", aside))
     try:
         return int(app.main(list(argv), prog_name="certbroker", standalone_mode=False, obj=world) or 0)
     except click.exceptions.Exit as leave:
         return leave.exit_code
     except click.exceptions.Abort:
-        print("interrupted; the next run goes on from here", file=world.stderr)
+        say(world.stderr, "note", "interrupted; the next run goes on from here")
         return 1
     except click.UsageError as error:
         hint = f"{error.ctx.command_path} --help" if error.ctx else "certbroker --help"
         _say(world, error.format_message(), now=UNTOUCHED, hint=hint)
         return 2
     except LeaseHeld as held:
-        _say(world, held.what, kind="note: ")
+        _say(world, held.what, kind="note")
         return 0
     except ConfigError as error:
-        for line in error.what.splitlines():
+        *others, last = error.what.splitlines() or [""]
+        for line in others:
             _say(world, line)
-        _say(world, "", hint=error.hint or "certbroker config check")
+        _say(world, last, hint=error.hint or "certbroker config check")
         return 2
     except CertbrokerError as error:
         now = error.now or (UNTOUCHED if isinstance(error, UsageError) else None)
@@ -66,14 +71,11 @@ def main(argv: Sequence[str], world: World) -> int:
         return 0
 
 
-def _say(world: World, what: str, *, now: str | None = None, hint: str | None = None, kind: str = "error: ") -> None:
-    lines = [f"{kind}{what}"] if what else []
-    lines += [f" now   {now}"] if now else []
-    lines += [f" hint: {hint}"] if hint else []
-    print("\n".join(map(_tame, lines)), file=world.stderr)
+def _say(world: World, what: str, *, now: str | None = None, hint: str | None = None, kind: Kind = "error") -> None:
+    say(world.stderr, kind, *(_tame(text or "") for text in (what, now, hint)))
 
 
-def _tame(line: str) -> str:
+def _tame(text: str) -> str:
     """What was typed is repeated, but no terminal obeys it and no page is filled with it."""
-    shown = "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in line)
+    shown = "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
     return shown if len(shown) <= MOST_SHOWN else shown[:MOST_SHOWN] + "…"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import click
 
 from certbroker import __version__
@@ -23,7 +25,12 @@ from certbroker.cli import (
     worlds,
 )
 from certbroker.cli.command import Group
+from certbroker.errors import UsageError
+from certbroker.saying import Aside
 from certbroker.world import World
+
+LOG_FORMAT: Final = "CERTBROKER_LOG_FORMAT"
+FORMATS: Final = ("text", "json")
 
 
 def _version(ctx: click.Context, _option: click.Parameter, value: bool) -> None:
@@ -42,17 +49,29 @@ def _version(ctx: click.Context, _option: click.Parameter, value: bool) -> None:
 )
 @click.option("-v", "--verbose", count=True, help="Tell the story as it happens; twice: everything.")
 @click.option(
+    "--log-format",
+    type=click.Choice(FORMATS),
+    help=f"How everything on stderr is written; json: with the story, an object a line. Default: ${LOG_FORMAT}, text.",
+)
+@click.option(
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version and exit."
 )
 @click.pass_context
-def app(ctx: click.Context, config: str | None, verbose: int) -> None:
+def app(ctx: click.Context, config: str | None, verbose: int, log_format: str | None) -> None:
     """One owner keeps the private key; every origin serves it, proven at the edge."""
     ctx.meta["certbroker.config"] = config
     ctx.meta["certbroker.verbose"] = verbose
-    if verbose > 1:
-        from certbroker.telemetry import debug_logging
+    world: World = ctx.find_root().obj
+    aside = world.stderr
+    assert isinstance(aside, Aside)
+    chosen = log_format or world.environ.get(LOG_FORMAT) or "text"
+    if chosen not in FORMATS:
+        raise UsageError(f"${LOG_FORMAT} is {chosen!r}; it can be {' or '.join(FORMATS)}")
+    aside.as_json = chosen == "json"
+    if verbose > 1 or aside.as_json:
+        from certbroker.telemetry import library_logs
 
-        ctx.with_resource(debug_logging(ctx.find_root().obj.stderr))
+        ctx.with_resource(library_logs(aside, everything=verbose > 1))
 
 
 for module in (

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from certbroker.jsonable import jsonable
+from certbroker.saying import Kind, say
 from certbroker.world import World
 
 SIGNS = {"ok": "✓", "warn": "!", "fail": "✗", "wait": "…", "none": "·"}
@@ -36,13 +37,9 @@ class Paper:
     def json(self, value: Any) -> None:
         self.line(json.dumps(jsonable(value), ensure_ascii=False, indent=2))
 
-    def trouble(self, what: str, now: str = "", hint: str = "", *, kind: str = "error") -> None:
+    def trouble(self, what: str, now: str = "", hint: str = "", *, kind: Kind = "error") -> None:
         """The three answers, on stderr."""
-        self.story(f"{kind}: {what}")
-        if now:
-            self.story(f" now   {now}")
-        if hint:
-            self.story(f" hint: {hint}")
+        say(self._world.stderr, kind, what, now, hint)
 
     def table(self, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """A table: rich on a terminal, aligned columns off it."""

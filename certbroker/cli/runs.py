@@ -13,6 +13,8 @@ import click
 
 from certbroker.cli.command import Command, as_json
 from certbroker.errors import CertbrokerError
+from certbroker.events import Emit
+from certbroker.saying import Aside, say
 from certbroker.secret import Secret, SecretRef
 from certbroker.world import World
 
@@ -41,18 +43,38 @@ class Seconds(click.ParamType[float]):
 def desk_of(ctx: click.Context, config: Config | None = None) -> Desk:
     """The desk of this command line, with the listeners it asked for. Its store is closed when the command ends."""
     from certbroker.broker import open_desk
-    from certbroker.telemetry import Story, fan_out
+    from certbroker.telemetry import fan_out
 
     world: World = ctx.find_root().obj
-    verbose = ctx.find_root().meta.get("certbroker.verbose", 0)
-    listeners = [Story(world.stderr)] if verbose else []
+    listeners: list[Emit] = []
     desk = open_desk(world, config or config_of(ctx), fan_out(listeners))
     ctx.with_resource(desk.store)
+    listeners += _listeners(ctx, world, desk)
     if desk.config.inventory is not None:
         from certbroker.cli.watching import left_for_the_watcher
 
         ctx.with_resource(left_for_the_watcher(desk, desk.config.inventory))
     return desk
+
+
+def _listeners(ctx: click.Context, world: World, desk: Desk) -> Iterator[Emit]:
+    """Who hears of this command's events; what traces are left is sent when it ends."""
+    from certbroker import telemetry
+
+    def run() -> str | None:
+        return desk.store.run
+
+    if isinstance(world.stderr, Aside) and world.stderr.as_json:
+        yield telemetry.JsonLog(world.stderr, run)
+    elif ctx.find_root().meta.get("certbroker.verbose", 0):
+        yield telemetry.Story(world.stderr)
+    try:
+        collector = telemetry.collector(world)
+    except telemetry.NotSent as error:
+        say(world.stderr, "note", f"traces cannot be sent: {error.what}", hint=error.hint)
+        return
+    if collector is not None:
+        yield ctx.with_resource(telemetry.Traces(collector, world, desk.config.network.connect_to, run))
 
 
 def config_of(ctx: click.Context) -> Config:
@@ -146,7 +168,7 @@ def renew(
             codes.append(report.exit_code)
         except CertbrokerError:
             for note in _measure(desk):
-                ctx.find_root().obj.stderr.write(f"note: {note}\n")
+                say(ctx.find_root().obj.stderr, "note", note)
             raise
     return tell(ctx, replace(report, notes=(*report.notes, *_measure(desk))), as_json=as_json)
 

@@ -29,7 +29,7 @@ def show(
         _table(paper, done)
     _troubles(paper, done, known)
     for note in done.notes:
-        paper.story(f"note: {note}")
+        paper.trouble(note, kind="note")
     paper.line((f"{minute(done.at)}: " if lines else "") + _truth(done))
 
 
@@ -57,7 +57,7 @@ def _troubles(paper: Paper, done: Round, known: Collection[str]) -> None:
         if done.error is not None and each.key == UNREAD:
             what = done.error.what.splitlines()  # every mistake of it
         for line in what[:-1]:
-            paper.story(f"error: {line}")
+            paper.trouble(line)
         paper.trouble(what[-1], each.now, each.hint)
 
 

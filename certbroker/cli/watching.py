@@ -19,6 +19,7 @@ from certbroker.cli.paper import Paper, counted
 from certbroker.cli.runs import Seconds
 from certbroker.cli.watched import show, show_test
 from certbroker.errors import BadMaterial, StoreError, UsageError
+from certbroker.saying import say
 from certbroker.secret import SecretRef, expand
 from certbroker.world import World
 
@@ -45,7 +46,7 @@ def left_for_the_watcher(desk: Desk, path: Path) -> Iterator[None]:
         if desk.began:
             wrong = _leave(desk, path)
             if wrong:
-                desk.world.stderr.write(f"note: no inventory in {path}: {wrong}\n")
+                say(desk.world.stderr, "note", f"no inventory in {path}: {wrong}")
 
 
 def _leave(desk: Desk, path: Path) -> str:

@@ -1,4 +1,4 @@
-"""The story on stderr: one line an event, and the libraries' own logs when everything is asked for."""
+"""The story on stderr: one line an event, and the libraries' own logs."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from typing import Final, TextIO
 
 from certbroker.events import Event
+from certbroker.saying import Aside
+from certbroker.telemetry.log import JsonHandler
 
 SILENT: Final = ("apprise", "urllib3")
 """Libraries that would tell addresses which are secrets."""
@@ -26,16 +28,22 @@ class Story:
 
 
 @contextmanager
-def debug_logging(stream: TextIO) -> Iterator[None]:
-    """Everything the libraries have to say (`-vv`), until the block ends.
+def library_logs(stream: TextIO, *, everything: bool) -> Iterator[None]:
+    """What the libraries have to say, until the block ends: everything (`-vv`), or what is wrong.
 
     `certbroker.issuer.network` tells every message to and from a CA, `sqlalchemy.engine` every statement without its values.
     urllib3 and apprise stay silent: their lines name whole addresses, and that of a web hook is a secret as a whole.
     Bodies that hold a key or a token are never logged by any of them; tests/scenarios/test_canary.py keeps watch.
     """
-    handler = logging.StreamHandler(stream)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s %(message)s"))
-    levels = {"": logging.DEBUG, "sqlalchemy.engine": logging.INFO, **dict.fromkeys(SILENT, logging.WARNING)}
+    handler: logging.Handler
+    if isinstance(stream, Aside) and stream.as_json:
+        handler = JsonHandler(stream)
+    else:
+        handler = logging.StreamHandler(stream)
+        handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s %(message)s"))
+    levels = {"": logging.WARNING, **dict.fromkeys(SILENT, logging.WARNING)}
+    if everything:
+        levels |= {"": logging.DEBUG, "sqlalchemy.engine": logging.INFO}
     loggers = [logging.getLogger(name) for name in levels]
     before = [logger.level for logger in loggers]
     loggers[0].addHandler(handler)

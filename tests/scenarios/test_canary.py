@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Iterator
+from itertools import cycle
 from pathlib import Path
 
 import click
@@ -22,6 +23,7 @@ from tests.alerts.ears import mail, web
 from tests.scenarios.canary import Traces, Watch, traces_of_key, traces_of_number, traces_of_token, watching
 from tests.scenarios.layouts import LAYOUTS, SEALING
 from tests.scenarios.town import Town, town
+from tests.telemetry.receiver import closed, receiver
 
 HOOK = """\
 import json, os, sys
@@ -62,6 +64,7 @@ def place(tmp_path: Path) -> Iterator[Town]:
     heard = tmp_path / "town" / "heard.log"
     with (
         web(heard) as ear,
+        receiver(tmp_path / "town" / "heard.otlp") as collector,
         mail(heard) as office,
         town(tmp_path / "town", zones=("example.com", "example.net"), init=False) as made,
     ):
@@ -76,6 +79,8 @@ def place(tmp_path: Path) -> Iterator[Town]:
             "SLACK_URL": f"{ear.url}/canary_c2xhY2sgb2YgYSBjYW5hcnkgaW4gYSBtaW5l",
             "SMTP_URL": office.url.replace("//", f"//broker:{MAIL_PASSWORD}@"),
             "HEARTBEAT_URL": f"{ear.url}/canary_aGVhcnQgb2YgYSBjYW5hcnkgaW4gYSBtaW5l",
+            "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url.replace("//", f"//broker:{TRACES_PASSWORD}@"),
+            "OTEL_EXPORTER_OTLP_HEADERS": "x-honeycomb-team=hcaik_dHJhY2VzIG9mIGEgY2FuYXJ5IGluIGEgbWluZQ",
             "DASHBOARD_TOKEN": "dash_VGhlIHBhZ2VzIG9mIGEgY2FuYXJ5IGluIGEgbWluZQ",
             "EAB_HMAC": "eab_QSBjYW5hcnkgaW4gYSBjb2FsIG1pbmUgc2luZ3MgcXVpZXRseQ",
         }
@@ -146,16 +151,17 @@ zones = ["example.org"]
 
 
 class Talk:
-    """Runs command lines and watches what they give away."""
+    """Runs command lines and watches what they give away; every second one logs as JSON."""
 
     def __init__(self, place: Town, watch: Watch) -> None:
         self._place = place
         self._watch = watch
         self.spoken: set[str] = set()
+        self._formats = cycle(("text", "json"))
 
     def run(self, *argv: str, ends: int | None = None, exempt: bool = False, folder: Path | None = None) -> str:
         """`exempt`: its answer is a key, on purpose. The story never is."""
-        ran = self._place.run("-vv", *argv, ends=ends, folder=folder)
+        ran = self._place.run("-vv", "--log-format", next(self._formats), *argv, ends=ends, folder=folder)
         words = " ".join(argv)
         if not exempt:
             self._watch.add(f"stdout of {words}", ran.out)
@@ -225,12 +231,13 @@ def account_numbers(place: Town) -> list[tuple[str, str]]:
 
 
 MAIL_PASSWORD = "mail_bGV0dGVycyBvZiBhIGNhbmFyeSBpbiBhIG1pbmU"
+TRACES_PASSWORD = "otlp_c3BhbnMgb2YgYSBjYW5hcnkgaW4gYSBjb2FsIG1pbmU"
 
 
 def tokens_of(place: Town) -> list[tuple[str, str]]:
-    documented = ("HOOK_SERVER", "HOOK_LOG", "HOOK_FAILS", "SMTP_URL")
-    mail = [("the password for mail", MAIL_PASSWORD)]
-    return mail + [(f"the token ${name}", value) for name, value in place.environ.items() if name not in documented]
+    documented = ("HOOK_SERVER", "HOOK_LOG", "HOOK_FAILS", "SMTP_URL", "OTEL_EXPORTER_OTLP_ENDPOINT")
+    in_urls = [("the password for mail", MAIL_PASSWORD), ("the password for traces", TRACES_PASSWORD)]
+    return in_urls + [(f"the token ${name}", value) for name, value in place.environ.items() if name not in documented]
 
 
 def judge(place: Town, watch: Watch, tokens: list[tuple[str, str]]) -> None:
@@ -364,6 +371,8 @@ def test_every_command_gives_nothing_away(place: Town) -> None:
         talk.run("demo")
         talk.run("sandbox", "--seconds", "0.2", "--folder", "exported/sandbox", ends=0)
         assert talk.spoken == commands()
+        assert b"certbroker.targets_served" in (place.folder / "heard.otlp").read_bytes()
+        assert any(b'"kind": "attempt"' in text for texts in watch.given.values() for text in texts)
         assert "This is a test of certbroker's alerts" in (place.folder / "heard.log").read_text()
         tokens = [*tokens_of(place), *numbers, ("the old vault key", before.split()[2])]
         env = (place.folder / "exported" / "sandbox" / "sandbox.env").read_text()
@@ -473,6 +482,7 @@ def test_wrong_and_missing_tokens_and_a_dead_line_give_nothing_away(place: Town)
         talk.run("config", "check", "--secrets", ends=2)
         talk.run("issue", "hooked")
         place.environ = right
+        place.environ["OTEL_EXPORTER_OTLP_ENDPOINT"] = closed().replace("//", f"//broker:{TRACES_PASSWORD}@")
         for outside in (place.ca, place.house.dnsimple, *map(place.platform, place.house.platforms)):
             outside.faults.append(Fault("reset", when="after", times=3, matches=lambda request: request.write))
         place.later(hours=3)

@@ -23,6 +23,7 @@ MASKS = [
     (r"\bkey \d{4}-\d\d-[0-9a-f]{4}\b", "key 2026-11-0123"),
     (r'\btoken "[a-z]{7}"', 'token "abcdefg"'),
     (r" *\d+\.\d s\b", " 0.0 s"),
+    (r"slowest target [\w-]+", "slowest target folder"),
     (r"our own work took \d+ s\b", "our own work took 9 s"),
     (r"\d\d:\d\d UTC", "hh:mm UTC"),
     (r"app-[0-9a-z]+\b", "app-ID"),
