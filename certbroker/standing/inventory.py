@@ -118,7 +118,7 @@ class _Making:
         """Those of the last look there, and those that the file adds."""
         settings = self._config.targets.get(target)
         named = dict.fromkeys(settings.edges if settings else ())
-        for edge, address in _looked_at(
+        for edge, address in looked_at(
             look for look in self._known.looks if (look.target, look.name) == (target, name)
         ):
             named[edge] = None
@@ -145,8 +145,8 @@ def _newest(put: Put) -> tuple[datetime, int]:
     return put.since, put.version.id
 
 
-def _looked_at(looks: Iterable[Look]) -> Iterator[tuple[Edge, str]]:
-    """Edges, each with the address that its name led to, if it has one: as `deploy.verify.address` wrote them."""
+def looked_at(looks: Iterable[Look]) -> Iterator[tuple[Edge, str]]:
+    """The edges of the last look at one name of a target, each with the address that its name led to, if it has one."""
     rows: Sequence[Look] = list(looks)
     newest = max((look.at for look in rows), default=None)
     for look in rows:

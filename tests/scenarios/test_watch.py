@@ -186,6 +186,7 @@ def test_a_dead_broker_is_told_and_what_ends_meanwhile_wakes_somebody(watched: W
         "error: inventory.json cannot be read: No such file or directory\n now   what it last said goes on" in ran.err
     )
     assert "all 18 looks at 3 targets see what should be served" in ran.out
+    assert len(watched.texts()) == 1, "that it cannot be read is told with what ends meanwhile"
     [page] = watched.pager.heard
     assert (page["kind"], page["severity"], page["certificates"]) == ("silence", "page", ["main"])
     place.run("renew", ends=None)

@@ -12,15 +12,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from certbroker.model import Phase
+from certbroker.model import Edge, Phase
 from certbroker.serving import Known, Pinned, Place, Put
-from certbroker.standing.inventory import inventory, to_serve
+from certbroker.standing.inventory import inventory, looked_at, to_serve
 from certbroker.store import Store
 from certbroker.watch.inventory import parse
 from tests.clock import START, TestClock
 from tests.config.files import HEAD, MAIN, read
 from tests.fresh import empty_store
-from tests.standing.test_serving import NEW, OLD, known, put
+from tests.standing.test_serving import NEW, OLD, known, look, put
 from tests.store.test_standings import Writer, kinds
 
 FLY = Place("fly", ("example.com", "*.example.com"))
@@ -64,6 +64,26 @@ def test_before_anything_is_wanted_what_was_proven_stands() -> None:
     """An import that was forgotten, a key type that left the file."""
     nothing: Known = replace(known(BEFORE, []), orderings={})
     assert [each.label for each in to_serve(nothing, FLY, "example.com")] == ["v1"]
+
+
+@pytest.mark.parametrize(
+    ("text", "edge", "address"),
+    [
+        ("192.0.2.1", Edge("192.0.2.1"), ""),
+        ("192.0.2.1:8443", Edge("192.0.2.1", 8443), ""),
+        ("[2001:db8::1]", Edge("2001:db8::1"), ""),
+        ("edge.example.com", Edge("edge.example.com"), ""),
+        ("edge.example.com:8443 (2001:db8::1)", Edge("edge.example.com", 8443), "2001:db8::1"),
+    ],
+)
+def test_edges_are_those_of_the_last_look(text: str, edge: Edge, address: str) -> None:
+    """What was passed over by it is the target's no more."""
+    assert str(edge) == text.partition(" (")[0]
+    gone = replace(look(NEW, edge="192.0.2.9"), at=START - timedelta(hours=6))
+    slow = replace(look(NEW, edge="192.0.2.8"), at=START - timedelta(minutes=20))
+    found = list(looked_at([gone, look(NEW, edge=text), slow]))
+    assert found == [(edge, address), (Edge("192.0.2.8"), "")]
+    assert list(looked_at([])) == []
 
 
 _number = st.integers(min_value=0, max_value=5)
