@@ -287,6 +287,7 @@ def test_every_write_that_bears_on_it_makes_it_stand_anew(store: Store, clock: T
         clock.sleep(1)
         after = store.standing("a")
         assert after == store.worked_out("a"), what
+        assert after == next((stand(known) for known in store.all_known() if known.certificate == "a"), None), what
         assert after != before, what
 
 

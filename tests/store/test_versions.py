@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -46,6 +47,12 @@ def test_a_version_comes_back_as_it_was_issued(store: Store) -> None:
     assert store.variant("main", P256).wanted == made
     assert store.version(made.id + 1) is None
     assert store.by_fingerprint("f" * 64) is None
+
+
+def test_the_roots_that_versions_are_judged_by_are_those_that_are_not_the_systems(store: Store) -> None:
+    add(store, draft("ab"))
+    ours = [add(store, replace(draft(text), roots_pem="a private CA")) for text in ("ac", "ad")]
+    assert store.roots() == {made.id: "a private CA" for made in ours}
 
 
 def test_versions_are_counted_per_certificate_and_key_type(store: Store) -> None:
