@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from certbroker.notices import Condition, Kind, Severity
 from certbroker.serving import Cell, Stand, Standing
-from certbroker.standing.conditions import Facts, First, Outage, conditions
+from certbroker.standing.conditions import conditions
+from certbroker.standing.facts import Facts, First, Outage
 from certbroker.standing.gathering import gather
 from certbroker.standing.orphans import Orphan
 from certbroker.standing.overview import PAGE, Overview, as_of, needs, overview, untold

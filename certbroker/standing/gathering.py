@@ -10,7 +10,7 @@ from certbroker.config import Config
 from certbroker.failover import PassedOver
 from certbroker.names import base_name
 from certbroker.serving import Stand, Standing
-from certbroker.standing.conditions import Facts, Failing, Found, Held, Passed, PinEnd
+from certbroker.standing.facts import Facts, Failing, Found, Held, Passed, PinEnd
 from certbroker.standing.orphans import gone_with_what_stays
 from certbroker.store import Store, Variant
 

@@ -11,7 +11,8 @@ from typing import Final
 from certbroker.config import Config
 from certbroker.notices import Condition, Kind
 from certbroker.serving import Cell, Stand, Standing
-from certbroker.standing.conditions import Facts, conditions
+from certbroker.standing.conditions import conditions
+from certbroker.standing.facts import Facts
 from certbroker.standing.gathering import gather
 from certbroker.standing.orphans import Orphan
 from certbroker.standing.words import minute

@@ -12,7 +12,7 @@ from certbroker.model import KeyType, Lifetime, Phase
 from certbroker.notices import cause
 from certbroker.serving import Issued, Known, Look, Ordering, Place, Put, Stand, Standing, stand
 from certbroker.standing import Condition, Kind, conditions
-from certbroker.standing.conditions import Facts, Failing, First, Found, Held, Outage, Passed, PinEnd
+from certbroker.standing.facts import Facts, Failing, First, Found, Held, Outage, Passed, PinEnd
 from certbroker.standing.orphans import Orphan, Stays
 from tests.clock import START
 
