@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -17,12 +16,6 @@ LEAST: Final[dict[When, int]] = {"before": 3, "after": 2}
 
 WRITES: Final = 4
 """As LEAST, for writes of the store: the run, the new key, the change, the run's end."""
-
-
-@pytest.fixture(scope="module")
-def victims() -> Iterator[Victims]:
-    with Victims() as made:
-        yield made
 
 
 def begin(here: Scene) -> bytes:

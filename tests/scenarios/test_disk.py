@@ -65,14 +65,8 @@ def scene(folder: Path, victims: Victims) -> Iterator[Scene]:
     with Sandbox(clock=clock, rng=random.Random(7)) as house:
         town = Town(folder, house, clock)
         town.configure(certificates=town.certificate(targets=("fly-blue", "folder")))
-        town.run("init")
+        town.init()
         yield Scene(town, victims)
-
-
-@pytest.fixture(scope="module")
-def victims() -> Iterator[Victims]:
-    with Victims() as made:
-        yield made
 
 
 def _said(ended: Ended | str) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import random
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -19,12 +18,6 @@ from tests.scenarios.victim import Job, SharedClock, Victims
 
 LEAST = {"before": 8, "after": 6}
 """Fewer requests to the second than that, and the test would not be about the whole order."""
-
-
-@pytest.fixture(scope="module")
-def victims() -> Iterator[Victims]:
-    with Victims() as made:
-        yield made
 
 
 def attempt(folder: Path, victims: Victims, number: int, when: When) -> bool:

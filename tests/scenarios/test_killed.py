@@ -180,12 +180,6 @@ def scene(folder: Path, victims: Victims) -> Iterator[Scene]:
         yield Scene(town, victims)
 
 
-@pytest.fixture(scope="module")
-def victims() -> Iterator[Victims]:
-    with Victims() as made:
-        yield made
-
-
 def _each(numbers: Iterable[int], folder: Path, victims: Victims, attempt: Callable[[Scene, int], bool]) -> int:
     """`attempt` in a fresh world for each number, until it says that there are no more; returns where that was."""
     for number in numbers:

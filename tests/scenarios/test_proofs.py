@@ -154,14 +154,16 @@ def test_an_answer_that_the_ca_does_not_find_is_told_in_its_words(place: Town) -
     assert "hint: the CA must find our answer" in ran.err
 
 
-def test_what_a_killed_run_left_in_the_folder_is_removed_by_the_next_and_nothing_else(tmp_path: Path) -> None:
+def test_what_a_killed_run_left_in_the_folder_is_removed_by_the_next_and_nothing_else(
+    tmp_path: Path, victims: Victims
+) -> None:
     folder = tmp_path / "town"
     folder.mkdir()
     clock = SharedClock(folder / "clock")
-    with Sandbox(clock=clock, rng=random.Random(7)) as house, Victims() as victims:
+    with Sandbox(clock=clock, rng=random.Random(7)) as house:
         place = Town(folder, house, clock)
         over_http(place, 'type = "webroot"\nfolder = "www"', "example.com")
-        place.run("init")
+        place.init()
         with served(folder / "www") as house.web.port:
             place.ca.faults.append(Fault(victims.kill, matches=lambda r: r.path.startswith("/chall/")))
             argv = ("--config", str(folder / "certbroker.toml"), "renew")

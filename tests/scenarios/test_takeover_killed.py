@@ -92,12 +92,6 @@ class Scene:
         assert self.town.house.dns.txt(LABEL) == []
 
 
-@pytest.fixture(scope="module")
-def victims() -> Iterator[Victims]:
-    with Victims() as made:
-        yield made
-
-
 @contextmanager
 def scene(folder: Path, victims: Victims, *, moves: bool = True) -> Iterator[Scene]:
     """No handshake may fail in it. `moves`: Fastly lets an activation be moved away from a subscription."""
