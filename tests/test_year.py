@@ -31,9 +31,6 @@ LIFETIMES = {"90 days": timedelta(days=90), "45 days": timedelta(days=45), "160 
 CERTIFICATES = 200
 """So many in all, of the three lifetimes in turn."""
 
-DOWN = START + timedelta(days=170)
-"""When the CA goes away, for 36 hours."""
-
 BACKDATED = HOUR
 
 
@@ -133,10 +130,9 @@ def _order(served: Served, now: datetime) -> None:
     served.known = VariantFacts(wanted=made, finalized=now)
 
 
-def played(seed: int, lives: Sequence[timedelta], *, down: float, length: timedelta) -> list[Served]:
-    """So many certificates through that time. `down`: hours that the CA is away."""
+def played(seed: int, lives: Sequence[timedelta], outage: Lifetime, length: timedelta) -> list[Served]:
+    """So many certificates through that time. The CA is away in the outage."""
     chance = random.Random(seed)
-    outage = Lifetime(DOWN, DOWN + down * HOUR)
     everything = [
         Served(Certificate(f"c{n}", (f"n{n}.example",), (KEY,), ("le",), ()), lives[n % len(lives)], outage)
         for n in range(CERTIFICATES)
@@ -158,7 +154,8 @@ def played(seed: int, lives: Sequence[timedelta], *, down: float, length: timede
 
 @pytest.mark.parametrize("seed", [1])
 def test_a_year_of_hourly_runs_lets_nothing_expire_and_lands_inside_the_windows(seed: int) -> None:
-    everything = played(seed, list(LIFETIMES.values()), down=36, length=YEAR)
+    down = START + timedelta(days=170)
+    everything = played(seed, list(LIFETIMES.values()), Lifetime(down, down + 36 * HOUR), YEAR)
     for label, life in LIFETIMES.items():
         mine = [served for served in everything if served.life == life]
         orders = sum(served.orders for served in mine) / len(mine)
@@ -176,7 +173,7 @@ def test_a_year_of_hourly_runs_lets_nothing_expire_and_lands_inside_the_windows(
 
 def test_a_ca_that_is_away_nearly_until_the_end_is_back_in_time() -> None:
     """A window of 160 hours lies around the middle: 75 hours later five are left, and they are found."""
-    begins = DOWN - timedelta(days=8) - START
-    lives = [LIFETIMES["160 hours"]]
-    everything = played(2, lives, down=75, length=begins + timedelta(days=14))
+    down = START + timedelta(days=15)
+    outage = Lifetime(down, down + 75 * HOUR)
+    everything = played(2, [LIFETIMES["160 hours"]], outage, timedelta(days=30))
     assert not any(served.expired for served in everything)

@@ -26,7 +26,7 @@ from tests.issuer.liar import Liar
 BASE: Final = "http://ca.test"
 SETTINGS: Final = IssuerSettings("sandbox", f"{BASE}/dir", agree_to_terms=True)
 NAMES: Final = ("example.com", "*.example.com")
-CASES: Final = 50 * int(os.environ.get("CERTBROKER_FUZZ", "1"))
+CASES: Final = 25 * int(os.environ.get("CERTBROKER_FUZZ", "1"))
 
 REQUESTS: Final = 500
 """More than any lie may make us send for one certificate in one run of ten minutes."""

@@ -150,7 +150,7 @@ TAGS: Final = [0x00, 0x01, 0x02, 0x05, 0x0C, 0x13, 0x16, 0x1E, 0x30, 0x31, 0x80,
 
 
 @pytest.mark.filterwarnings("ignore")  # cryptography warns of what it will refuse one day: negative serials, long names
-@settings(max_examples=CASES * 30)
+@settings(max_examples=CASES * 40)
 @given(
     which=st.integers(0, 2),
     changes=st.lists(

@@ -126,8 +126,8 @@ def test_a_malformed_answer_never_orders_and_the_window_before_holds(place: Town
     place.later(hours=6)
     place.run("renew")
     place.ca.set_renewal_info(place.ca.issued[-1].serial, body)
-    for _ in range(10):
-        place.later(days=5)
+    for _ in range(5):
+        place.later(days=10)
         place.run("renew", "--refresh-ari")
     assert len(place.ca.issued) == 1
     place.later(days=10)

@@ -1,4 +1,4 @@
-"""A fortnight of 160-hour certificates under an hourly cron that is late, or does not come: the real command line (scenario 15)."""
+"""Eight days of 160-hour certificates under an hourly cron that is late, or does not come: the real command line (scenario 15)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from certbroker.sandbox.ca.renewal import window
 from tests.clock import START
 from tests.scenarios.town import Town, town
 
-DAYS = 14
+DAYS = 8
+"""Long enough for each to be renewed twice, and for the first to have expired."""
+
 NAMES = ("a", "b", "c")
 
 
@@ -22,7 +24,7 @@ def versions(place: Town) -> dict[str, list[Version]]:
         return {name: list(reversed(store.versions(name, KeyType.P256))) for name in NAMES}
 
 
-def test_a_fortnight_of_hourly_runs_renews_inside_the_windows_and_nothing_expires(tmp_path: Path) -> None:
+def test_eight_days_of_hourly_runs_renews_inside_the_windows_and_nothing_expires(tmp_path: Path) -> None:
     chance = random.Random(3)
     inside = renewals = 0
     with town(tmp_path / "town") as place:
@@ -50,6 +52,6 @@ def test_a_fortnight_of_hourly_runs_renews_inside_the_windows_and_nothing_expire
         assert made[-1].lifetime.ends > now, name
         for older, newer in itertools.pairwise(made):
             assert newer.lifetime.starts < older.lifetime.ends, f"{name} {older.label} expired before {newer.label}"
-        assert len(made) <= 1.2 * DAYS * 24 / 79, name
+        assert len(made) == 3, name
     assert all(order.replaces for order in place.ca.orders[len(NAMES) :])
     assert inside / renewals > 0.95, f"{inside} of {renewals} inside the window"
