@@ -42,7 +42,8 @@ class Aside(io.TextIOBase):
         return len(text)
 
     def flush(self) -> None:
-        self._stream.flush()
+        if not self._stream.closed:  # at the very end, when all is swept away
+            self._stream.flush()
 
     def isatty(self) -> bool:
         return self._stream.isatty() and not self.as_json

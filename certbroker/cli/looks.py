@@ -217,6 +217,8 @@ def history(ctx: click.Context, certificate: str | None, target: str | None, lim
 def explain(ctx: click.Context, name: str, as_json: bool) -> int:
     """Why a certificate, target, solver or issuer is as it is, and what happened to it last."""
     from certbroker import broker
+    from certbroker.events import Attempted
+    from certbroker.standing.told import of_row
 
     world: World = ctx.find_root().obj
     config = broker.read_config(world, ctx.find_root().meta.get("certbroker.config"))
@@ -224,7 +226,8 @@ def explain(ctx: click.Context, name: str, as_json: bool) -> int:
     lines = broker.explain(store, config, name, world.clock.now())
     paper = Paper(world)
     if as_json:
-        paper.json({"name": name, "lines": lines})
+        attempts = store.history(certificate=name, kind=Attempted.kind, limit=1) if name in config.certificates else []
+        paper.json({"name": name, "lines": lines, "attempt": next(map(of_row, attempts), None)})
         return 0
     for line in lines:
         paper.line(line)

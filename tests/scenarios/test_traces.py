@@ -93,6 +93,9 @@ def test_a_night_in_traces_log_and_history(place: Town, collector: Receiver) -> 
     # explain answers from it
     assert f"last attempt served after {wide['seconds']:.1f} s" in (said := place.run("explain", "main").out)
     assert f"trace {root.trace}" in said
+    assert {
+        key: value for key, value in place.run("explain", "main", "--json").json["attempt"].items() if key != "id"
+    } == wide
 
     # an hour in which nothing is due has nothing to send
     place.later(minutes=10)
