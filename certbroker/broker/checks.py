@@ -15,6 +15,7 @@ from certbroker.broker.desk import Desk
 from certbroker.broker.findings import Finding, remember, unopened
 from certbroker.broker.report import Line, State, day, minute, served_now
 from certbroker.challenges import Means
+from certbroker.deploy.inspecting import inspect
 from certbroker.errors import (
     CertbrokerError,
     IssuanceError,
@@ -245,7 +246,7 @@ def _stores(desk: Desk, certificate: Certificate) -> Iterator[Finding]:
     """Whether another store writes to the same targets."""
     for assignment in certificate.assignments:
         try:
-            live = desk.saga.inspect(desk.target(assignment.target), assignment)
+            live = inspect(desk.store, desk.target(assignment.target), assignment)
         except ProviderError:
             continue  # the target's own line says it
         others = sorted({each.store for each in live.values() if each.store and each.store != desk.store.id})

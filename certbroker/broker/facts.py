@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from certbroker.broker.desk import Desk
 from certbroker.config import IssuerSettings
 from certbroker.deploy.causes import Cause as DriftCause
+from certbroker.deploy.inspecting import inspect, inspect_many
 from certbroker.errors import ProviderError, StoreError, Unavailable
 from certbroker.failover import Cause, PassedOver
 from certbroker.handover import with_the_platform
@@ -228,7 +229,7 @@ def ask_many(desk: Desk, assignments: Sequence[Assignment], looked: Looked) -> N
         opened = desk.target(target)
         if len(mine) > 1 and isinstance(opened.provider, InspectsMany):
             try:
-                said: Sequence[dict[str, Live] | str] = desk.saga.inspect_many(opened, mine)
+                said: Sequence[dict[str, Live] | str] = inspect_many(desk.store, opened, mine)
             except Unavailable as error:
                 said = [error.what] * len(mine)
             except StoreError:
@@ -243,7 +244,7 @@ def ask(desk: Desk, assignment: Assignment, looked: Looked) -> dict[str, Live] |
     place = (assignment.certificate, assignment.target)
     if place not in looked:
         try:
-            looked[place] = desk.saga.inspect(desk.target(assignment.target), assignment)
+            looked[place] = inspect(desk.store, desk.target(assignment.target), assignment)
         except ProviderError as error:
             looked[place] = error.what
     return looked[place]

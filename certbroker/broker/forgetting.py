@@ -18,6 +18,7 @@ from certbroker.broker.running import running
 from certbroker.broker.taking_in import take_in
 from certbroker.challenges.solver import ADOPTED
 from certbroker.config import Config
+from certbroker.deploy.inspecting import inspect
 from certbroker.deploy.verify import address
 from certbroker.errors import ProviderError, UsageError
 from certbroker.model import Assignment, Owner
@@ -273,7 +274,7 @@ def _found(row: PublishedRow) -> bool:
 def _bound(desk: Desk, each: Stays) -> Iterator[str]:
     """What the platform still says is ours: `prune` leaves what is bound."""
     try:
-        live = desk.saga.inspect(desk.target(each.target), Assignment(each.certificate, each.target, each.names))
+        live = inspect(desk.store, desk.target(each.target), Assignment(each.certificate, each.target, each.names))
     except ProviderError as error:
         yield f"{each.target}: what is left there is not known: {error.what}"
         return

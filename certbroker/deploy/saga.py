@@ -28,14 +28,12 @@ from certbroker.model import (
     Keep,
     Live,
     Outcome,
-    Owner,
     Phase,
     Record,
-    Restorable,
     Version,
     Waiting,
 )
-from certbroker.provider import InspectsMany, TradesManaged
+from certbroker.provider import TradesManaged
 from certbroker.secret import Secret
 from certbroker.store import DeploymentRow, Store
 from certbroker.world import World
@@ -62,38 +60,6 @@ class Saga:
     @property
     def journal(self) -> Journal:
         return Journal(self.store, self.world.clock, self.emit)
-
-    # ---- inspect -----------------------------------------------------------------------------------------------------
-
-    def inspect(self, target: Target, assignment: Assignment) -> dict[str, Live]:
-        """What the platform says, with the owner filled in from what we know. Raises ProviderError."""
-        said = target.provider.inspect(assignment)
-        return {name: self._whose(assignment.target, name, live) for name, live in said.items()}
-
-    def inspect_many(self, target: Target, assignments: Sequence[Assignment]) -> list[dict[str, Live]]:
-        """The same of several certificates, together where the platform lists what it serves. Raises ProviderError."""
-        provider = target.provider
-        if not isinstance(provider, InspectsMany):
-            return [self.inspect(target, each) for each in assignments]
-        return [
-            {name: self._whose(target.name, name, live) for name, live in said.items()}
-            for said in provider.inspect_many(assignments)
-        ]
-
-    def _whose(self, target: str, name: str, live: Live) -> Live:
-        """A platform without tags does not tell: what we pushed there, or hold by that fingerprint or end, is ours."""
-        version = self.store.by_fingerprint(live.fingerprint) if live.fingerprint else None
-        if version is None and live.owner in (Owner.OURS, Owner.UNKNOWN):
-            known = self.store.last_pushed(target, name)
-            version = known if known is not None and live.agrees(known) is not False else None
-            if version is None and (live.serial is not None or live.ends is not None):
-                # a push that was cut before its answer, or one that a wrong clock dated: the very same end is evidence enough
-                version = next((v for v in self.store.begun(target, name) if live.agrees(v) is not False), None)
-        if live.owner is Owner.UNKNOWN:
-            live = replace(live, owner=Owner.OURS if version else Owner.FOREIGN)
-        if live.owner is Owner.OURS and version is not None:
-            live = replace(live, restorable=Restorable.OURS, fingerprint=live.fingerprint or version.fingerprint)
-        return live
 
     # ---- push --------------------------------------------------------------------------------------------------------
 
