@@ -168,7 +168,7 @@ def test_what_leaves_the_file_is_an_orphan_and_no_nightly_error(place: Town) -> 
     place.run("renew")
     pushes = place.pushes()
     out = place.run("status").out
-    assert "certificate main left the file" in out
+    assert "certificate main: it left the file" in out
     assert "fly-green keeps v1 until" in out
     for _ in range(30):
         place.later(hours=1)
