@@ -87,6 +87,23 @@ class Answer:
         return _one_line("; ".join(dict.fromkeys(_texts(value))))
 
 
+class Http(requests.Session):
+    """Which proxy leads to a host is looked up once, not for each request: that took as long as a signature.
+
+    requests goes through the whole environment for it, twice.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._ways: dict[tuple[object, ...], Any] = {}
+
+    def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
+        place = (*str(url).split("/", 3)[:3], stream, verify)
+        if place not in self._ways:
+            self._ways[place] = super().merge_environment_settings(url, proxies, stream, verify, cert)
+        return self._ways[place]
+
+
 @dataclass
 class Session:
     """One service, one credential, one row of turns. Thread-safe.
@@ -108,10 +125,10 @@ class Session:
     authorize: Callable[[], Mapping[str, Secret]] = field(default=dict)
     verify: bool | str = True
     _credentials: Mapping[str, Secret] | None = field(default=None, init=False, repr=False)
-    _http: requests.Session = field(init=False, repr=False)
+    _http: Http = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self._http = requests.Session()
+        self._http = Http()
         self._http.mount("https://", self.transport)
         self._http.mount("http://", self.transport)
         self._lock = threading.Lock()

@@ -41,7 +41,7 @@ from certbroker.issuer.ca_pace import CaPace
 from certbroker.issuer.messages import Directory, usable
 from certbroker.issuer.problem import PREFIX, decoded, printable, refusal
 from certbroker.issuer.waiting import patiently
-from certbroker.session import CONNECT_SECONDS, READ_SECONDS, USER_AGENT, retry_after
+from certbroker.session import CONNECT_SECONDS, READ_SECONDS, USER_AGENT, Http, retry_after
 from certbroker.world import Clock
 
 TRIES: Final = 10
@@ -100,24 +100,11 @@ class Reply:
             raise IssuanceError(f"{self.ca} answered {self.doing} with something that is not text") from None
 
 
-class _Session(requests.Session):
-    """Follows nothing by itself: it would read the whole of a redirect's body first, and take any address.
-
-    Which proxy leads to a host is looked up once, not for each request: that took as long as its signature.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._ways: dict[tuple[object, ...], Any] = {}
+class _Session(Http):
+    """Follows nothing by itself: it would read the whole of a redirect's body first, and take any address."""
 
     def get_redirect_target(self, resp: requests.Response) -> None:
         return None
-
-    def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
-        place = (_origin(str(url)), stream, verify)
-        if place not in self._ways:
-            self._ways[place] = super().merge_environment_settings(url, proxies, stream, verify, cert)
-        return self._ways[place]
 
 
 class CaNetwork(ClientNetwork):
