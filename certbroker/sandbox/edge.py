@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import enum
+import hashlib
 import os
 import socket
 import ssl
@@ -20,6 +21,7 @@ from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
+from weakref import WeakValueDictionary
 
 from certbroker.secret import Secret
 from certbroker.world import Clock, SystemClock
@@ -264,8 +266,20 @@ class Listener:
             line.sendall(b"\x16\x03\x03\x00\x10" + b"\xff" * 64)
 
 
+_made: Final[WeakValueDictionary[bytes, ssl.SSLContext]] = WeakValueDictionary()
+"""By a digest of the pair: what is pushed to a platform goes to every one of its edges, and reading a pair takes a millisecond."""
+
+
 def context_of(chain_pem: str, key: Secret) -> ssl.SSLContext:
     """A server's context of this pair. Raises ValueError if they do not belong together or cannot be read."""
+    pair = hashlib.sha256(f"{chain_pem}\0{key.reveal()}".encode()).digest()
+    context = _made.get(pair)
+    if context is None:
+        context = _made[pair] = _read(chain_pem, key)
+    return context
+
+
+def _read(chain_pem: str, key: Secret) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     with _in_memory(chain_pem) as chain_file, _in_memory(key.reveal()) as key_file:
         try:

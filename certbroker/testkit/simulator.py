@@ -299,6 +299,10 @@ def serve(
     try:
         yield Served(f"{'https' if tls else 'http'}://127.0.0.1:{actual}", "127.0.0.1", actual)
     finally:
-        server.shutdown()
+        ending = threading.Thread(target=server.shutdown)
+        ending.start()
+        with contextlib.suppress(OSError):  # wakes it: by itself it would notice at its next poll
+            socket.create_connection(("127.0.0.1", actual), timeout=1).close()
+        ending.join()
         server.server_close()
         thread.join()
