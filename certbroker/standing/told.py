@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from certbroker.events import Event
 from certbroker.jsonable import jsonable
-from certbroker.standing.words import minute
+from certbroker.standing.words import day, minute
 from certbroker.store import HistoryRow
 
 STEPS: Final = ("order", "authorizations", "challenge", "finalize", "push", "verify", "restore")
@@ -80,6 +80,10 @@ def _listed(value: object) -> Sequence[object]:
     return value if isinstance(value, list | tuple) else ()
 
 
+def _until(data: Mapping[str, object]) -> str:
+    return f", until {day(datetime.fromisoformat(str(data['ends'])))}" if data.get("ends") else ""
+
+
 def told(kind: str, target: str | None, name: str | None, data: Mapping[str, object]) -> str:
     """One history row as a sentence."""
     place = " ".join(part for part in (target, name) if part)
@@ -91,9 +95,9 @@ def told(kind: str, target: str | None, name: str | None, data: Mapping[str, obj
         case "order-started":
             return f"order at {data.get('issuer')} ({data.get('key_type')}): {data.get('why')}"
         case "issued":
-            return f"{data.get('version')} issued by {data.get('issuer')}, ends {data.get('ends')}"
+            return f"{data.get('version')} issued by {data.get('issuer')}{_until(data)}"
         case "imported":
-            return f"{data.get('version')} imported from {data.get('source')}, ends {data.get('ends')}"
+            return f"{data.get('version')} imported from {data.get('source')}{_until(data)}"
         case "chain-not-offered":
             offered = ", ".join(map(str, _listed(data.get("offered"))))
             broken = f"; {data['broken']} more could not be read" if data.get("broken") else ""

@@ -312,4 +312,4 @@ def test_what_a_person_reads_from_import_to_the_first_push(place: Town) -> None:
         told(place, "import", "main", "etc/letsencrypt"),
     ]
     golden("words/import.txt", "\n".join(words))
-    assert "v1 imported from certbot, ends 2027-02-21" in place.run("history", "main").out
+    assert "v1 imported from certbot, until Sun 21 Feb 2027" in place.run("history", "main").out
