@@ -66,7 +66,7 @@ def holding(name: str, means: Means, locator: Locator, lookup: Lookup, clock: Cl
     if means.method is Method.DNS_PERSIST_01:
         return _permission(name, owner, means, lookup, clock)
     try:
-        way = lookup.land(owner).names
+        way = locator.way(owner).names
     except NothingDone as error:
         return Holding(owner, Whose.NOBODY, "nobody", (owner,), error.what, error.hint or "")
     except ProviderError as error:

@@ -69,12 +69,13 @@ class Locator:
 
         Asks DNS alone: no solver and no token. Raises Unavailable if it does not answer.
         """
-        way = self._way(asked)
+        way = self.way(asked)
         holder = holders.holder_of(way.end) if way.end != asked else None
         if holder and not holder.perhaps_ours and not any(within(way.end, s.zones) for s in self._settings.values()):
             raise _held(asked, way, holder)
 
-    def _way(self, asked: str) -> Way:
+    def way(self, asked: str) -> Way:
+        """Where it leads. Asked once a name. Raises NothingDone or Unavailable, as `Lookup.land`."""
         with self._lock:
             known = self._ways.get(asked)
         if known is not None:
@@ -84,7 +85,7 @@ class Locator:
             return self._ways.setdefault(asked, way)
 
     def _find(self, asked: str) -> Landing:
-        way = self._way(asked)
+        way = self.way(asked)
         holder = holders.holder_of(way.end) if way.end != asked else None
         claim = self._named(way.end)
         if claim is None and (holder is None or holder.perhaps_ours):
