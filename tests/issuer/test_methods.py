@@ -17,7 +17,7 @@ from certbroker.sandbox.ca import SandboxCA
 from certbroker.testkit.simulator import SimulatorTransport
 from tests.clock import TestClock
 from tests.issuer.desk import desk, own_dns, version, wanted
-from tests.issuer.test_orders import BASE, SETTINGS, Scene
+from tests.issuer.scene import BASE, SETTINGS, Scene
 
 
 @pytest.fixture

@@ -1,0 +1,3 @@
+from tests.issuer.scene import scene
+
+__all__ = ["scene"]
