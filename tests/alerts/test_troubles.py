@@ -13,12 +13,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,7 +26,6 @@ from certbroker.metrics import exposition
 from certbroker.sandbox.ca import Problem
 from certbroker.sandbox.edge import Trouble
 from tests.alerts.ears import Ear, web
-from tests.postgres import postgres
 from tests.scenarios.test_disk import leases_run_out
 from tests.scenarios.test_restore import BLUE_EDGE
 from tests.scenarios.town import Town, town
@@ -285,30 +282,3 @@ def _metrics(place: Place) -> str:
     config = read_config(place.town.world(), None)
     with place.town.store() as store:
         return exposition(store, config, place.town.clock.now()).decode()
-
-
-def test_a_postgresql_that_is_away_is_told_by_the_second_run_in_a_row(tmp_path: Path) -> None:
-    with postgres() as server, town(tmp_path, init=False) as made, web() as chat:
-        file = tmp_path / "certbroker.toml"
-        text, count = re.subn(r'(?m)^url = "sqlite.*$', 'url = { env = "STORE" }', file.read_text())
-        assert count == 1
-        file.write_text(f'{text}\n[alerts]\ntell = {{ webhook = {{ env = "CHAT_URL" }} }}\n')
-        here = server.database()
-        made.environ |= {"CHAT_URL": chat.url, "STORE": here}
-        made.run("init")
-        made.run("renew")
-        made.environ["STORE"] = here.replace(f":{server.port}/", ":1/")
-        for heard in (0, 1, 1, 1):
-            made.later(hours=1)
-            made.run("renew", ends=2)
-            assert len(chat.heard) == heard
-        assert "cannot be reached" in chat.heard[0]["what"]
-        assert "main is the first to end" in chat.heard[0]["now"]
-        assert server.password not in str(chat.heard)
-        made.environ["STORE"] = here
-        made.later(hours=1)
-        made.run("renew")
-        assert [each["change"] for each in chat.heard] == ["begun", "over"]
-        del made.environ["STORE"]
-        made.run("renew", ends=2)
-        assert "names $STORE, which is not set" in chat.heard[-1]["what"]

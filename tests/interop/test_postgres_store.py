@@ -23,6 +23,7 @@ from tests.store.test_leases import *
 from tests.store.test_measured import *
 from tests.store.test_opening import *
 from tests.store.test_retention import *
+from tests.store.test_standings import *
 from tests.store.test_versions import *
 
 __all__ = ["clock", "store"]
