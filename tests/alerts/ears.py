@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import socketserver
-import threading
 from base64 import b64decode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email import message_from_string, policy
 from email.message import EmailMessage
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
+
+from tests.servers.loopback import Quiet, serving
 
 
 @dataclass
@@ -31,7 +32,7 @@ def web(log: Path | None = None) -> Iterator[Ear]:
     """`log`: a file that gets every body."""
     ear = Ear()
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet, BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
             _note(log, body)
@@ -49,12 +50,8 @@ def web(log: Path | None = None) -> Iterator[Ear]:
             self.send_header("content-length", "0")
             self.end_headers()
 
-        def log_message(self, *_: Any) -> None:
-            return
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    ear.url = f"http://127.0.0.1:{server.server_port}"
-    with _running(server):
+    with serving(Handler) as port:
+        ear.url = f"http://127.0.0.1:{port}"
         yield ear
 
 
@@ -106,9 +103,8 @@ def mail(log: Path | None = None) -> Iterator[PostOffice]:
         def _say(self, text: str) -> None:
             self.wfile.write(f"{text}\r\n".encode())
 
-    server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
-    office.url = f"smtp://127.0.0.1:{server.server_address[1]}"
-    with _running(server):
+    with serving(Handler, socketserver.ThreadingTCPServer) as port:
+        office.url = f"smtp://127.0.0.1:{port}"
         yield office
 
 
@@ -116,15 +112,3 @@ def _note(log: Path | None, body: bytes) -> None:
     if log is not None:
         with log.open("ab") as file:
             file.write(body + b"\n")
-
-
-@contextmanager
-def _running(server: socketserver.TCPServer) -> Iterator[None]:
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(5)

@@ -7,11 +7,9 @@ import http.server
 import random
 import socket
 import sqlite3
-import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -19,6 +17,7 @@ from certbroker.sandbox.house import Sandbox
 from certbroker.testkit.simulator import Fault, Response
 from tests.scenarios.town import Town
 from tests.scenarios.victim import Job, SharedClock, Victims
+from tests.servers.loopback import Quiet, serving
 
 FOLDER = ".well-known/acme-challenge"
 
@@ -76,25 +75,15 @@ def port(place: Town) -> int:
     return place.house.web.port
 
 
-class Quiet(http.server.SimpleHTTPRequestHandler):
+class OfTheOwner(Quiet, http.server.SimpleHTTPRequestHandler):
     """A web server of the owner's own."""
-
-    def log_message(self, format: str, *args: Any) -> None:
-        return None
 
 
 @contextmanager
 def served(folder: Path) -> Iterator[int]:
     folder.mkdir(exist_ok=True)
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder)))
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
-    try:
-        yield int(server.server_address[1])
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with serving(functools.partial(OfTheOwner, directory=str(folder))) as port:
+        yield port
 
 
 def test_http_01_by_a_server_of_our_own_that_is_there_only_during_the_run(place: Town, port: int) -> None:

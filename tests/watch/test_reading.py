@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from certbroker.errors import CertbrokerError, ConfigError, Unavailable, UsageEr
 from certbroker.watch.inventory import Inventory
 from certbroker.watch.reading import read
 from tests.clock import START, TestClock
+from tests.servers.loopback import Quiet, serving
 from tests.watch.given import inventory
 from tests.world import make_world
 
@@ -34,7 +34,7 @@ class Shelf:
 def shelf() -> Iterator[Shelf]:
     made = Shelf()
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet, BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             made.asked.append(self.path)
             status, body = made.answers.pop(0) if len(made.answers) > 1 else made.answers[0]
@@ -44,19 +44,9 @@ def shelf() -> Iterator[Shelf]:
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, *_: object) -> None:
-            return
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    made.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
+    with serving(Handler) as port:
+        made.url = f"http://127.0.0.1:{port}"
         yield made
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(5)
 
 
 def got(source: str, folder: Path, clock: TestClock | None = None) -> Inventory:
