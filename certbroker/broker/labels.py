@@ -124,7 +124,7 @@ def _look(desk: Desk, certificates: Sequence[Certificate]) -> list[Line]:
     with ThreadPoolExecutor(TOGETHER) as pool:
         places = list(pool.map(lambda certificate: _watched_now(desk, certificate), some))
         seen = pool.map(lambda place: desk.challenges().holding(*place), [p for each in places for p in each.values()])
-        found = [dict(zip(each, seen, strict=False)) for each in places]
+        found = [{label: next(seen) for label in each} for each in places]
     with desk.store.together():
         failing = {(f.kind, f.name) for f in desk.store.findings(state="fail")}
         lines = []

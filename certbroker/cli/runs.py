@@ -49,7 +49,7 @@ def desk_of(ctx: click.Context, config: Config | None = None) -> Desk:
     listeners: list[Emit] = []
     desk = open_desk(world, config or config_of(ctx), fan_out(listeners))
     ctx.with_resource(desk.store)
-    listeners += _listeners(ctx, world, desk)
+    listeners += _listeners(ctx, world, desk)  # the list that the desk tells: they want to know its run
     if desk.config.inventory is not None:
         from certbroker.cli.watching import left_for_the_watcher
 

@@ -13,9 +13,10 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from certbroker import keys
 from certbroker.config import Config
 from certbroker.config.names import host_and_port
+from certbroker.known import Issued, Known, Look, Place, Put
 from certbroker.model import Edge
 from certbroker.safe import Allowance, of_life
-from certbroker.serving import Issued, Known, Look, Place, Put, measured, to_be_served
+from certbroker.serving import measured, to_be_served
 from certbroker.store import Store
 from certbroker.watch.inventory import VERSION, AtTarget, Entry, Expected, Inventory, Where
 

@@ -11,9 +11,9 @@ from typing import Any, Final
 from sqlalchemy import BindParameter, Connection, Row, Select, bindparam, select
 
 from certbroker import policy
+from certbroker.known import Drift, Issued, Known, Look, Ordering, Pinned, Place, Put
 from certbroker.model import KeyType, Lifetime, Phase
 from certbroker.safe import DEFAULT, Allowance
-from certbroker.serving import Drift, Issued, Known, Look, Ordering, Pinned, Place, Put
 from certbroker.store import schema
 from certbroker.store.history import History
 

@@ -21,6 +21,7 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from certbroker.errors import LeaseHeld, StoreError
 from certbroker.store import schema
+from certbroker.store.columns import Moment
 from certbroker.store.engine import inserting
 from certbroker.store.history import History
 from certbroker.store.rows import LeaseRow
@@ -32,10 +33,10 @@ _table: Final = schema.lease
 
 
 class _Moment(FunctionElement[datetime]):
-    """The database's clock plus some seconds, in the form in which `schema.Moment` lies in the table."""
+    """The database's clock plus some seconds, in the form in which `columns.Moment` lies in the table."""
 
     name = "moment"
-    type = schema.Moment()
+    type = Moment()
     inherit_cache = True
 
     def __init__(self, seconds: float = 0.0) -> None:

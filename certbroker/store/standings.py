@@ -18,13 +18,7 @@ from sqlalchemy import Connection, Row, Select, delete, func, select
 
 from certbroker.events import Event
 from certbroker.safe import Allowance
-from certbroker.serving import (
-    FIRST_FINE,
-    Cell,
-    Stand,
-    Standing,
-    stand,
-)
+from certbroker.serving import FIRST_FINE, Cell, Stand, Standing, stand
 from certbroker.store import schema
 from certbroker.store.engine import inserting, upsert
 from certbroker.store.history import ONE_AT_A_TIME

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from certbroker.known import Issued, Known, Look, Ordering, Place, Put
 from certbroker.model import KeyType, Lifetime, Phase
 from certbroker.notices import cause
-from certbroker.serving import Issued, Known, Look, Ordering, Place, Put, Stand, Standing, stand
+from certbroker.serving import Stand, Standing, stand
 from certbroker.standing import Condition, Kind, conditions
 from certbroker.standing.facts import Facts, Failing, First, Found, Held, Outage, Passed, PinEnd
 from certbroker.standing.orphans import Orphan, Stays

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from certbroker.known import Known, Pinned, Place, Put
 from certbroker.model import Edge, Phase
-from certbroker.serving import Known, Pinned, Place, Put
 from certbroker.standing.inventory import inventory, looked_at, to_serve
 from certbroker.store import Store
 from certbroker.watch.inventory import parse

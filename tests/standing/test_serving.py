@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from certbroker.known import Drift, Issued, Known, Look, Ordering, Pinned, Place, Put
 from certbroker.model import KeyType, Lifetime, Phase
 from certbroker.safe import of_life
-from certbroker.serving import Drift, Issued, Known, Look, Ordering, Pinned, Place, Put, Stand, Standing, stand
+from certbroker.serving import Stand, Standing, stand
 from tests.clock import START
 
 OLD = Issued(1, "v1", "01" * 32, Lifetime(START - timedelta(days=80), START + timedelta(days=10)))
