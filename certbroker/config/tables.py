@@ -5,19 +5,33 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 from typing import Annotated, Final, Literal, Self
-from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, WithJsonSchema, model_validator
 
-from certbroker.config import names
 from certbroker.config.settings import BindingAlgorithm
-from certbroker.config.words import Refusal, listed, nearest
-from certbroker.model import Edge, KeyPolicy, KeyType, Method
-from certbroker.secret import SecretRef
-
-_NOT_HERE: Final = (
-    'holds a password, which does not belong into this file; point to the whole URL: url = { env = "CERTBROKER_STORE" }'
+from certbroker.config.values import (
+    REFERENCE,
+    TEXT,
+    Address,
+    Challenge,
+    Duration,
+    EdgeText,
+    Issuers,
+    KeyPolicyText,
+    Keys,
+    Name,
+    Text,
+    as_addresses,
+    as_https,
+    as_kid,
+    as_path,
+    as_report,
+    as_store_url,
+    as_text,
+    as_vault_url,
 )
+from certbroker.config.words import Refusal, listed
+from certbroker.secret import SecretRef
 
 
 class Table(BaseModel):
@@ -29,145 +43,10 @@ class Table(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, strict=True, frozen=True, defer_build=True)
 
 
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise Refusal("must be text in quotes")
-    return value
-
-
-def _path(value: object) -> str:
-    """The target of a request: no spaces, nothing beyond ASCII, no fragment."""
-    text = _text(value)
-    if not re.fullmatch(r"/[!-\"$-~]*", text):
-        raise Refusal("must be a path from its slash on, as in /healthz")
-    return text
-
-
-def _several(value: object) -> object:
-    """One word may stand for a list of one."""
-    return [value] if isinstance(value, str) else value
-
-
-def _key_type(value: object) -> KeyType:
-    known = [key_type.value for key_type in KeyType]
-    text = _text(value)
-    if text not in known:
-        raise Refusal(f"must be {listed(known)}{nearest(text, known)}")
-    return KeyType(text)
-
-
-def _https(value: object) -> str:
-    """A URL we may talk to: https, or http on this machine. It carries no password and no fragment."""
-    text = _text(value)
-    try:
-        parts = urlsplit(text)
-        host, _port = parts.hostname or "", parts.port
-    except ValueError:
-        raise Refusal("is no URL") from None
-    if parts.username is not None or parts.password is not None:
-        raise Refusal("holds a user or password, which does not belong into a URL")
-    loopback = host in ("localhost", "127.0.0.1", "::1")
-    if not host or parts.scheme not in ("https", "http") or not text.isprintable() or " " in text:
-        raise Refusal("must be a URL, as in https://acme.example.com/directory")
-    if parts.scheme == "http" and not loopback:
-        raise Refusal("must begin with https://")
-    return text
-
-
-def _store_url(value: object) -> str | SecretRef:
-    if not isinstance(value, str):
-        return SecretRef.parse(value)
-    try:
-        parts = urlsplit(value)
-        password, query = parts.password, parse_qsl(parts.query)
-    except ValueError:
-        raise Refusal("is no URL") from None
-    if password is not None or any("password" in key.lower() for key, _ in query):
-        raise Refusal(_NOT_HERE)
-    if parts.scheme == "sqlite" and value.startswith("sqlite:///") and len(value) > len("sqlite:///"):
-        return value
-    if parts.scheme in ("postgresql", "postgres") and value.startswith(f"{parts.scheme}://"):
-        return value.replace("postgres://", "postgresql://", 1)
-    raise Refusal("must begin with sqlite:/// or postgresql://, or point to a URL that does")
-
-
-def _vault_url(value: object) -> str:
-    text = _text(value)
-    kind, _, rest = text.partition(":")
-    if kind not in ("file", "env", "systemd") or not rest:
-        raise Refusal(
-            'must be "file:PATH", "env:NAME" or "systemd:NAME"; the key itself does not belong into this file'
-        )
-    return text
-
-
-def _report(value: object) -> str:
-    """Where CAs tell what they refused (RFC 8659 section 4.4)."""
-    text = _text(value)
-    parts = urlsplit(text)
-    if not text.isprintable() or any(sign in text for sign in ' "\\'):
-        raise Refusal("must be one URL")
-    if not ((parts.scheme == "mailto" and "@" in parts.path) or (parts.scheme in ("http", "https") and parts.netloc)):
-        raise Refusal("must be mailto:ADDRESS or the URL of a page that takes reports")
-    return text
-
-
-def _addresses(value: object) -> dict[str, str]:
-    if not isinstance(value, dict):
-        raise Refusal('must be a table such as { "192.0.2.1:443" = "127.0.0.1:8443" }')
-    return {names.address(_text(key), 443): names.address(_text(there), 443) for key, there in value.items()}
-
-
-_TEXT: Final = {"type": "string", "minLength": 1}
-_REFERENCE: Final = SecretRef.__get_pydantic_json_schema__({}, None)  # type: ignore[arg-type]  # neither is looked at
-
-Text = Annotated[str, Field(min_length=1)]
-Duration = Annotated[
-    timedelta,
-    PlainValidator(lambda value: names.duration(_text(value))),
-    WithJsonSchema({"type": "string", "pattern": "^([0-9]+[smhd])+$"}),
-]
-Name = Annotated[str, PlainValidator(lambda value: names.dns_name(_text(value))), WithJsonSchema(_TEXT)]
-Address = Annotated[str, PlainValidator(lambda value: names.address(_text(value), 53)), WithJsonSchema(_TEXT)]
-EdgeText = Annotated[Edge, PlainValidator(lambda value: names.edge(_text(value))), WithJsonSchema(_TEXT)]
-Key = Annotated[KeyType, PlainValidator(_key_type), WithJsonSchema({"enum": [key_type.value for key_type in KeyType]})]
-KeyPolicyText = Annotated[
-    KeyPolicy,
-    PlainValidator(lambda value: names.key_policy(_text(value))),
-    WithJsonSchema({"type": "string", "pattern": "^(rotate|reuse|every [1-9][0-9]{0,3})$"}),
-]
-Keys = Annotated[list[Key], Field(min_length=1)]
-Issuers = Annotated[
-    list[Text],
-    BeforeValidator(_several),
-    Field(min_length=1),
-    WithJsonSchema({"oneOf": [_TEXT, {"type": "array", "items": _TEXT, "minItems": 1}]}),
-]
-
-
-def _method(value: object) -> Method:
-    known = [method.value for method in Method]
-    text = _text(value)
-    if text not in known:
-        raise Refusal(f"must be {listed(known)}{nearest(text, known)}")
-    return Method(text)
-
-
-Challenge = Annotated[Method, PlainValidator(_method), WithJsonSchema({"enum": [method.value for method in Method]})]
-
-
-def _kid(value: object) -> str | SecretRef:
-    if not isinstance(value, str):
-        return SecretRef.parse(value)
-    if not value.isascii() or not value.isprintable() or not value.strip():
-        raise Refusal("must be the key's id as the CA shows it, or point to it")
-    return value
-
-
 class BindingTable(Table):
     """eab of [issuer.NAME]: what binds a new account to one that exists at the CA (external account binding)."""
 
-    kid: Annotated[str | SecretRef, PlainValidator(_kid), WithJsonSchema({"oneOf": [_TEXT, _REFERENCE]})] = Field(
+    kid: Annotated[str | SecretRef, PlainValidator(as_kid), WithJsonSchema({"oneOf": [TEXT, REFERENCE]})] = Field(
         description="the key's id"
     )
     hmac: SecretRef = Field(description="the key, base64url with or without padding")
@@ -177,7 +56,7 @@ class BindingTable(Table):
 class IssuerTable(Table):
     """[issuer.NAME]: one ACME account at one CA."""
 
-    directory: Annotated[str, PlainValidator(_https), WithJsonSchema({"type": "string", "format": "uri"})] | None = (
+    directory: Annotated[str, PlainValidator(as_https), WithJsonSchema({"type": "string", "format": "uri"})] | None = (
         Field(
             default=None,
             description="ACME directory URL; known by itself for letsencrypt, zerossl, google and their test CAs",
@@ -216,8 +95,8 @@ class SolverTable(Table):
 class ReadyCheckTable(Table):
     """ready_check of [target.NAME]: what `ready` asks each edge by HTTPS besides the handshake."""
 
-    path: Annotated[str, PlainValidator(_path), WithJsonSchema({"type": "string", "pattern": '^/[!-"$-~]*$'})] = Field(
-        description="what to GET, from its slash on, e.g. /healthz"
+    path: Annotated[str, PlainValidator(as_path), WithJsonSchema({"type": "string", "pattern": '^/[!-"$-~]*$'})] = (
+        Field(description="what to GET, from its slash on, e.g. /healthz")
     )
     status: Annotated[int, Field(ge=200, le=599)] = Field(default=200, description="the status that says ready")
 
@@ -263,7 +142,7 @@ def _subset(value: object) -> object:
 
 _SUBSET: Final = {
     "type": "object",
-    "properties": {"target": _TEXT, "names": {"type": "array", "items": _TEXT, "minItems": 1}},
+    "properties": {"target": TEXT, "names": {"type": "array", "items": TEXT, "minItems": 1}},
     "required": ["target"],
     "additionalProperties": False,
 }
@@ -279,7 +158,7 @@ class CertificateTable(Table):
         description="a new private key for each version (rotate), for none (reuse), for each N-th (every N)",
     )
     issuer: Issuers | None = None
-    targets: list[Annotated[Subset, BeforeValidator(_subset), WithJsonSchema({"oneOf": [_TEXT, _SUBSET]})]] = []
+    targets: list[Annotated[Subset, BeforeValidator(_subset), WithJsonSchema({"oneOf": [TEXT, _SUBSET]})]] = []
     each: Annotated[list[Text], Field(min_length=1)] | None = None
     split: bool = Field(
         default=False, description="NAME-1, NAME-2 and so on, where its names are too many for one certificate"
@@ -306,7 +185,7 @@ class StoreTable(Table):
     """[store]: what is known."""
 
     url: (
-        Annotated[str | SecretRef, PlainValidator(_store_url), WithJsonSchema({"oneOf": [_TEXT, _REFERENCE]})] | None
+        Annotated[str | SecretRef, PlainValidator(as_store_url), WithJsonSchema({"oneOf": [TEXT, REFERENCE]})] | None
     ) = None
 
 
@@ -315,7 +194,7 @@ class VaultTable(Table):
 
     key: (
         Annotated[
-            str, PlainValidator(_vault_url), WithJsonSchema({"type": "string", "pattern": "^(file|env|systemd):."})
+            str, PlainValidator(as_vault_url), WithJsonSchema({"type": "string", "pattern": "^(file|env|systemd):."})
         ]
         | None
     ) = None
@@ -326,7 +205,7 @@ class NetworkTable(Table):
 
     connect_to: Annotated[
         dict[str, str],
-        PlainValidator(_addresses),
+        PlainValidator(as_addresses),
         WithJsonSchema({"type": "object", "additionalProperties": {"type": "string"}}),
     ] = {}
     nameservers: list[Address] = []
@@ -334,7 +213,7 @@ class NetworkTable(Table):
 
 def _mailbox(value: object) -> str:
     """An address as `someone@example.com`: what would end a header or begin another is refused."""
-    text = _text(value)
+    text = as_text(value)
     local, _, domain = text.rpartition("@")
     if not local or not domain or not text.isprintable() or any(sign in text for sign in ' <>,;"'):
         raise Refusal("must be a mail address, as in someone@example.com")
@@ -361,7 +240,7 @@ class RouteTable(Table):
     to: Annotated[
         list[Mailbox],
         BeforeValidator(_several_mailboxes),
-        WithJsonSchema({"oneOf": [_TEXT, {"type": "array", "items": _TEXT, "minItems": 1}]}),
+        WithJsonSchema({"oneOf": [TEXT, {"type": "array", "items": TEXT, "minItems": 1}]}),
     ] = Field(default=[], description="whom the mail is for (smtp)")
 
     @model_validator(mode="after")
@@ -388,9 +267,9 @@ WAYS: Final = ("webhook", "slack", "smtp", "apprise")
 _ROUTE: Final = {
     "type": "object",
     "properties": {
-        **dict.fromkeys(WAYS, _REFERENCE),
-        "from": _TEXT,
-        "to": {"oneOf": [_TEXT, {"type": "array", "items": _TEXT, "minItems": 1}]},
+        **dict.fromkeys(WAYS, REFERENCE),
+        "from": TEXT,
+        "to": {"oneOf": [TEXT, {"type": "array", "items": TEXT, "minItems": 1}]},
     },
     "oneOf": [{"required": [way]} for way in WAYS],
     "additionalProperties": False,
@@ -418,14 +297,14 @@ class AlertsTable(Table):
         default=None, description="a URL that hears of every run, so that a dead broker is noticed elsewhere"
     )
     allowance: AllowanceTable = Field(default_factory=AllowanceTable, description="before the last safe moment")
-    link: Annotated[str, PlainValidator(_https), WithJsonSchema({"type": "string", "format": "uri"})] | None = Field(
+    link: Annotated[str, PlainValidator(as_https), WithJsonSchema({"type": "string", "format": "uri"})] | None = Field(
         default=None, description="the dashboard, for a click in the alert"
     )
 
 
 def _header(value: object) -> str:
     """The name of an HTTP header (RFC 9110 section 5.1)."""
-    text = _text(value)
+    text = as_text(value)
     if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", text):
         raise Refusal("must be the name of an HTTP header, as in X-Forwarded-User")
     return text
@@ -435,17 +314,17 @@ class DashboardTable(Table):
     """[dashboard]: who may look at the pages, and under which names they are reached."""
 
     token: SecretRef | None = Field(default=None, description="whoever looks shows it, as a password or as a Bearer")
-    trusted_header: Annotated[str, PlainValidator(_header), WithJsonSchema(_TEXT)] | None = Field(
+    trusted_header: Annotated[str, PlainValidator(_header), WithJsonSchema(TEXT)] | None = Field(
         default=None, description="a header that only the proxy in front can set, and sets for whom it has let in"
     )
-    hosts: list[Annotated[str, PlainValidator(_text), WithJsonSchema(_TEXT)]] = Field(
+    hosts: list[Annotated[str, PlainValidator(as_text), WithJsonSchema(TEXT)]] = Field(
         default=[], description="the names that browsers use for it; that of alerts.link need not be said again"
     )
 
 
 def _textfile(value: object) -> str:
     """A file that node_exporter reads: it takes only those whose name ends so."""
-    text = _text(value)
+    text = as_text(value)
     if not text.endswith(".prom"):
         raise Refusal("must end with .prom: node_exporter reads nothing else")
     return text
@@ -454,7 +333,7 @@ def _textfile(value: object) -> str:
 class MetricsTable(Table):
     """[metrics]: numbers for Prometheus, besides /metrics of the dashboard."""
 
-    textfile: Annotated[str, PlainValidator(_textfile), WithJsonSchema(_TEXT)] | None = Field(
+    textfile: Annotated[str, PlainValidator(_textfile), WithJsonSchema(TEXT)] | None = Field(
         default=None, description="a file in the folder of node_exporter's textfile collector, written by each renew"
     )
 
@@ -479,6 +358,6 @@ class CaaTable(Table):
     """[caa]: what `certbroker caa` adds to the records that let us alone have certificates signed."""
 
     iodef: (
-        Annotated[str, PlainValidator(_report), WithJsonSchema({"type": "string", "pattern": "^(mailto|https?):."})]
+        Annotated[str, PlainValidator(as_report), WithJsonSchema({"type": "string", "pattern": "^(mailto|https?):."})]
         | None
     ) = None
