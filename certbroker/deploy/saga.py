@@ -6,20 +6,21 @@ the next run. One saga is one version on one target; each name has its own phase
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
 from certbroker import events, keys
-from certbroker.challenges import Challenges, Txt
+from certbroker.challenges import Challenges
+from certbroker.deploy import ownership
 from certbroker.deploy.journal import Journal
 from certbroker.deploy.lease import Lease
 from certbroker.deploy.looking import Looking
 from certbroker.deploy.restoring import FIRST_LOOK, LONGEST_PAUSE, Restoring
 from certbroker.deploy.target import Target
 from certbroker.deploy.verify import Judgement, judge, remember
-from certbroker.errors import BadMaterial, CertbrokerError, IssuanceError, NothingDone, ProviderError, Unavailable
+from certbroker.errors import BadMaterial, CertbrokerError, ProviderError, Unavailable
 from certbroker.model import (
     Assignment,
     Bundle,
@@ -29,7 +30,6 @@ from certbroker.model import (
     Live,
     Outcome,
     Phase,
-    Record,
     Version,
     Waiting,
 )
@@ -125,7 +125,7 @@ class Saga:
         records = [
             record for outcome in outcomes.values() if isinstance(outcome, Waiting) for record in outcome.records
         ]
-        if records and self._publish(target, assignment, records):
+        if records and ownership.publish(target, assignment, records, self.challenges, self.journal):
             lease.check()
             try:
                 outcomes = {**outcomes, **push(bundle, target.provider.inspect(assignment))}
@@ -166,40 +166,6 @@ class Saga:
         key = self.open_key(version)
         keys.check_pair(version.chain_pem, key, assignment.names, self.world.clock.now())
         return Bundle(assignment, version, keys.pkcs8(keys.load_key(key)))
-
-    def _publish(self, target: Target, assignment: Assignment, records: Sequence[Record]) -> bool:
-        """Publish ownership records where the file allows it; True if all stand now."""
-        if target.settings.ownership != "publish":
-            return False
-        challenges = self.challenges()
-        texts = {
-            (record.name, record.values[0]): Txt(
-                purpose="ownership",
-                certificate=assignment.certificate,
-                target=target.name,
-                order_id=None,
-                name=record.name,
-                value=record.values[0],
-            )
-            for record in records
-            if record.type == "TXT"
-        }
-        try:
-            placed = challenges.publish(list(texts.values()), self.store, self.emit)
-            challenges.wait(placed, seconds=60.0)
-        except (IssuanceError, NothingDone, ProviderError) as error:
-            self.emit(
-                events.Checked(
-                    at=self.world.clock.now(),
-                    certificate=assignment.certificate,
-                    target=target.name,
-                    subject="ownership",
-                    state="fail",
-                    what=error.what,
-                )
-            )
-            return False
-        return bool(texts)
 
     def _note(
         self,
